@@ -1,0 +1,2 @@
+//! outflow
+fn main() {}

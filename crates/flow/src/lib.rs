@@ -1,0 +1,40 @@
+#![doc = include_str!("../README.md")]
+
+mod clock;
+mod code;
+mod column;
+mod destination;
+mod error;
+mod key;
+pub mod metrics;
+mod payload;
+mod reject;
+mod secret;
+mod source;
+mod store;
+mod watermark;
+
+pub use clock::Clock;
+pub use code::Code;
+pub use column::text_at;
+pub use destination::{
+    Attribution, Destination, Field, FieldKind, Limits, Mode, NullRule, ObjectSchema, Outcome,
+    Receipt, WriteBatch,
+};
+pub use error::{Error, Kind, Result, Retry};
+pub use key::Key;
+pub use payload::{Fingerprint, MatchHash, Payload};
+pub use reject::{Reject, Stage};
+pub use secret::Secret;
+pub use source::{
+    Batch, Changes, Checked, ColumnInfo, Fault, Finding, Model, Opening, Position, Read,
+    ReadRequest, Relation, Scope, Source,
+};
+pub use store::{
+    BackfillProgress, Commit, Entry, Lease, LedgerChange, RejectRecord, RunCounts, RunRecord,
+    RunStatus, Store, StoredWatermark, Trigger,
+};
+pub use watermark::Watermark;
+
+/// Rust types of the third-party crates that appear in the ports, so that callers agree on one version.
+pub use arrow;

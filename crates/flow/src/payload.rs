@@ -1,0 +1,95 @@
+//! What is sent for a row: mapped destination fields, as Arrow, with null and absent kept apart.
+
+use std::fmt;
+
+use arrow::array::{RecordBatch, UInt32Array};
+use arrow::buffer::BooleanBuffer;
+use arrow::error::ArrowError;
+
+/// Mapped rows. Column names are destination field names.
+///
+/// A null cell means "empty this field"; an absent cell means "leave this field alone". The two stay
+/// different up to the wire.
+#[derive(Debug, Clone)]
+pub struct Payload {
+    /// One column per destination field, one row per row to send.
+    pub fields: RecordBatch,
+    /// Per column: which rows leave the field alone. `None` where no row does.
+    pub absent: Vec<Option<BooleanBuffer>>,
+}
+
+impl Payload {
+    /// Rows in this payload.
+    pub fn rows(&self) -> usize {
+        self.fields.num_rows()
+    }
+
+    /// Whether `row` leaves the field in `column` alone.
+    pub fn is_absent(&self, column: usize, row: usize) -> bool {
+        self.absent[column].as_ref().is_some_and(|mask| mask.value(row))
+    }
+
+    /// The named rows, in that order.
+    ///
+    /// # Errors
+    /// When an index is out of bounds.
+    pub fn take(&self, rows: &[u32]) -> Result<Self, ArrowError> {
+        let fields =
+            arrow::compute::take_record_batch(&self.fields, &UInt32Array::from(rows.to_vec()))?;
+        let absent = self
+            .absent
+            .iter()
+            .map(|mask| {
+                mask.as_ref().map(|mask| rows.iter().map(|row| mask.value(*row as usize)).collect())
+            })
+            .collect();
+        Ok(Self { fields, absent })
+    }
+
+    /// All rows of `parts`, which have the same columns, one after the other.
+    ///
+    /// # Errors
+    /// When `parts` is empty or the columns differ.
+    pub fn concat(parts: &[Self]) -> Result<Self, ArrowError> {
+        let first = parts
+            .first()
+            .ok_or_else(|| ArrowError::InvalidArgumentError("no payload to join".to_owned()))?;
+        let fields = arrow::compute::concat_batches(
+            first.fields.schema_ref(),
+            parts.iter().map(|part| &part.fields),
+        )?;
+        let absent = (0..first.absent.len())
+            .map(|column| {
+                parts.iter().any(|part| part.absent[column].is_some()).then(|| {
+                    parts
+                        .iter()
+                        .flat_map(|part| {
+                            (0..part.rows()).map(move |row| part.is_absent(column, row))
+                        })
+                        .collect()
+                })
+            })
+            .collect();
+        Ok(Self { fields, absent })
+    }
+}
+
+/// 128-bit hash (XXH3) of a mapped payload: equal means nothing to send.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Fingerprint(pub u128);
+
+/// 128-bit hash (XXH3) of the values a record is found by at the destination (`match_on`).
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct MatchHash(pub u128);
+
+impl fmt::Debug for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+impl fmt::Debug for MatchHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}

@@ -1,0 +1,194 @@
+//! The port to a warehouse: describe a model, then read it as Arrow batches from one snapshot.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::{DataType, SchemaRef};
+use async_trait::async_trait;
+
+use crate::{Code, Key, Result, Watermark};
+
+/// The rows of a model: what to read and how to tell what changed.
+#[derive(Debug, Clone)]
+pub struct Model {
+    /// A table or a query.
+    pub relation: Relation,
+    /// Columns that identify a row, at least one.
+    pub primary_key: Vec<String>,
+    /// How changes are found.
+    pub changes: Changes,
+}
+
+/// Where a model's rows come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Relation {
+    /// A table or view as the user wrote it: `name`, `schema.name`, parts optionally quoted.
+    Table(String),
+    /// One SELECT statement.
+    Sql(String),
+}
+
+/// How changes are found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Changes {
+    /// Every run reads every row; the ledger finds what changed.
+    Snapshot,
+    /// A run reads the rows whose progress column is not older than the stored watermark minus `lag`.
+    Watermark {
+        /// The progress column.
+        column: String,
+        /// How far behind the watermark to read again, for transactions that commit late.
+        lag_micros: i64,
+    },
+}
+
+/// One column of a model.
+#[derive(Debug, Clone)]
+pub struct ColumnInfo {
+    /// Name as the warehouse gives it.
+    pub name: String,
+    /// The Arrow type its values arrive in.
+    pub data_type: DataType,
+    /// The warehouse's own type name, for people.
+    pub source_type: String,
+}
+
+/// What `Source::check` found out about a model.
+#[derive(Debug, Clone)]
+pub struct Checked {
+    /// All columns, in order.
+    pub columns: Vec<ColumnInfo>,
+    /// Things that work but deserve the operator's attention.
+    pub findings: Vec<Finding>,
+}
+
+/// Advice from a check; not an error.
+#[derive(Debug, Clone)]
+pub struct Finding {
+    /// The documented code.
+    pub code: &'static Code,
+    /// One sentence.
+    pub message: String,
+    /// What to do.
+    pub remedy: String,
+}
+
+/// A place in the order of a read: `(watermark, primary_key)`, or the primary key alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Position {
+    /// The row's watermark. `None` in a read ordered by key only, and for the rows at the end of a
+    /// watermark read whose watermark is NULL or `-infinity`.
+    pub watermark: Option<Watermark>,
+    /// The row's primary key.
+    pub key: Key,
+}
+
+/// Which rows to read.
+#[derive(Debug, Clone)]
+pub enum Scope {
+    /// Every row, ordered by watermark and key where the model has a watermark, else by key.
+    All,
+    /// Rows whose watermark is at or after this, then rows whose watermark is NULL or `-infinity`.
+    Since(Watermark),
+    /// Rows with `from <= watermark < to`, ordered by watermark and key.
+    Range {
+        /// First watermark in the range.
+        from: Watermark,
+        /// First watermark after the range.
+        to: Watermark,
+    },
+    /// Rows for which this SQL condition holds, ordered by key.
+    Where(String),
+    /// Rows with these keys, ordered by key; a key without a row is simply not in the answer.
+    Keys(Arc<[Key]>),
+}
+
+/// One read of a model.
+#[derive(Debug, Clone)]
+pub struct ReadRequest {
+    /// The model.
+    pub model: Arc<Model>,
+    /// Columns wanted, besides the primary key and the watermark, which always come.
+    /// Empty means every column.
+    pub columns: Vec<String>,
+    /// Which rows.
+    pub scope: Scope,
+    /// Go on after this row of an earlier read with the same scope.
+    pub after: Option<Position>,
+    /// Stop after so many rows.
+    pub rows_max: Option<u64>,
+}
+
+/// Rows as they arrive from the warehouse, in the order of the read.
+#[derive(Debug, Clone)]
+pub struct Batch {
+    /// The requested columns.
+    pub rows: RecordBatch,
+    /// Cells that cannot be carried exactly; they are null in `rows`.
+    pub faults: Vec<Fault>,
+    /// The position of the last row; `None` where that row's key is NULL.
+    pub last: Option<Position>,
+}
+
+/// A cell whose value the Arrow type cannot hold exactly.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// Row in the batch.
+    pub row: usize,
+    /// Column name.
+    pub column: String,
+    /// Why, without the value: "NaN does not fit numeric(12,2)".
+    pub reason: String,
+}
+
+/// What is known once the snapshot is open, before the first row.
+#[derive(Debug, Clone)]
+pub struct Opening {
+    /// Schema of every batch of this read.
+    pub schema: SchemaRef,
+    /// The warehouse's clock when the snapshot was taken. The stored watermark never passes it, so that
+    /// a row dated in the future hides nothing.
+    pub clock: Watermark,
+    /// Keys that more than one row of the model has, in the same snapshot. Such rows become rejects.
+    pub duplicates: Arc<HashSet<Key>>,
+}
+
+/// A warehouse.
+///
+/// A source never writes: every statement runs in a read-only transaction (R5).
+#[async_trait]
+pub trait Source: Send + Sync {
+    /// Describes the model and checks what can be known before a read: the relation exists, may be read, has
+    /// the key and watermark columns with usable types.
+    ///
+    /// # Errors
+    /// `E1xxx` with the name of the column, table or permission at fault.
+    async fn check(&self, model: &Model) -> Result<Checked>;
+
+    /// Tables and views that could be a model, or the columns of one, for `discover`.
+    ///
+    /// # Errors
+    /// As [`Source::check`].
+    async fn discover(&self, relation: Option<&Relation>) -> Result<Vec<(String, Vec<ColumnInfo>)>>;
+
+    /// Opens one snapshot and starts reading.
+    ///
+    /// # Errors
+    /// As [`Source::check`], and when the warehouse cannot be reached.
+    async fn read(&self, request: ReadRequest) -> Result<Box<dyn Read>>;
+}
+
+/// One read in progress. Dropping it cancels the query and closes the snapshot.
+#[async_trait]
+pub trait Read: Send {
+    /// What is known before the first row.
+    fn opening(&self) -> &Opening;
+
+    /// The next batch; `None` only at a clean end, after every row of one generation of the relation has
+    /// arrived and the snapshot is closed (R2, R3).
+    ///
+    /// # Errors
+    /// When the read was cut, timed out, or the relation was replaced meanwhile.
+    async fn next(&mut self) -> Result<Option<Batch>>;
+}

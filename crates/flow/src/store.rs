@@ -1,0 +1,276 @@
+//! The port to the state: what is remembered between runs, and the one transaction that moves it.
+
+use std::any::Any;
+use std::fmt;
+
+use async_trait::async_trait;
+use serde::Serialize;
+
+use crate::{Fingerprint, Key, MatchHash, Position, Reject, Result, Watermark};
+
+/// The right to run one sync. Dropping it gives the lease back; a killed process gives it back too.
+pub struct Lease {
+    /// The sync.
+    pub sync: String,
+    /// Grows with every owner; a commit with an older epoch is refused (S2).
+    pub epoch: i64,
+    /// What holds the lease; dropped with it.
+    pub held: Box<dyn Any + Send + Sync>,
+}
+
+impl fmt::Debug for Lease {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Lease({}, epoch {})", self.sync, self.epoch)
+    }
+}
+
+/// The ledger's memory of one row.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Entry {
+    /// Fingerprint of the last acknowledged payload; `None` when nothing was acknowledged yet or a later
+    /// write's outcome is not known (dirty).
+    pub acknowledged: Option<Fingerprint>,
+    /// Fingerprint of the payload of the row's open reject; zero where no payload could be made.
+    /// `None` when the row has no open reject.
+    pub rejected: Option<Fingerprint>,
+    /// What the record is found by at the destination, as last acknowledged.
+    pub match_hash: Option<MatchHash>,
+    /// The destination's record id, where it gives one.
+    pub remote_id: Option<String>,
+}
+
+/// A new memory of one row; replaces the old one.
+#[derive(Debug, Clone)]
+pub struct LedgerChange {
+    /// The row.
+    pub key: Key,
+    /// What to remember.
+    pub entry: Entry,
+}
+
+/// How far a sync has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredWatermark {
+    /// The progress column it belongs to.
+    pub column: String,
+    /// Every change up to here that was visible is acknowledged or a reject.
+    pub watermark: Watermark,
+}
+
+/// How far a backfill has come; the same backfill started again goes on from here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BackfillProgress {
+    /// Identifies the sync's mapping and range, so that another backfill does not go on from here.
+    pub spec: String,
+    /// The last settled row, in the backfill's order.
+    pub after: Position,
+    /// Rows settled so far, over all attempts.
+    pub rows: u64,
+}
+
+/// Row accounting of a run: `read = unchanged + delivered + rejected + parked`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct RunCounts {
+    /// Rows read from the warehouse.
+    pub read: u64,
+    /// Rows whose payload equals the last acknowledged one.
+    pub unchanged: u64,
+    /// Acknowledged rows that made a new record, where the destination says so.
+    pub created: u64,
+    /// Acknowledged rows that changed a record.
+    pub updated: u64,
+    /// Rows that did not land.
+    pub rejected: u64,
+    /// Rows read and not settled when the run ended; the next run reads them again.
+    pub parked: u64,
+    /// Write calls made, retries included.
+    pub requests: u64,
+    /// Write calls made again after a failure.
+    pub retries: u64,
+}
+
+impl RunCounts {
+    /// Acknowledged rows.
+    pub fn delivered(&self) -> u64 {
+        self.created + self.updated
+    }
+
+    /// Rows read that are in no other count; anything but 0 is a bug.
+    pub fn unaccounted(&self) -> i128 {
+        i128::from(self.read)
+            - i128::from(self.unchanged)
+            - i128::from(self.delivered())
+            - i128::from(self.rejected)
+            - i128::from(self.parked)
+    }
+}
+
+/// What started a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Trigger {
+    /// A person or another scheduler ran the command.
+    Manual,
+    /// Our own scheduler.
+    Schedule,
+    /// Something happened upstream.
+    Event,
+    /// A backfill.
+    Backfill,
+}
+
+impl Trigger {
+    /// The word used in state and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Manual => "manual",
+            Self::Schedule => "schedule",
+            Self::Event => "event",
+            Self::Backfill => "backfill",
+        }
+    }
+}
+
+/// How a run ended, or that it has not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunStatus {
+    /// Not finished; or its process ended without saying so.
+    Running,
+    /// Every row landed or was unchanged.
+    Ok,
+    /// Some rows were rejected.
+    Partial,
+    /// The run stopped on an error.
+    Failed,
+    /// A guard stopped the run before anything was sent.
+    Guarded,
+    /// Stopped by a signal, after a clean drain.
+    Interrupted,
+    /// The process ended without finishing the run.
+    Crashed,
+}
+
+impl RunStatus {
+    /// The word used in state, metrics and output.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Ok => "ok",
+            Self::Partial => "partial",
+            Self::Failed => "failed",
+            Self::Guarded => "guarded",
+            Self::Interrupted => "interrupted",
+            Self::Crashed => "crashed",
+        }
+    }
+}
+
+/// One execution of a sync.
+#[derive(Debug, Clone, Serialize)]
+pub struct RunRecord {
+    /// UUID version 7.
+    pub id: String,
+    /// The sync.
+    pub sync: String,
+    /// What started it.
+    pub trigger: Trigger,
+    /// How it ended.
+    pub status: RunStatus,
+    /// Microseconds since 1970 UTC.
+    pub started_at: i64,
+    /// Microseconds since 1970 UTC.
+    pub ended_at: Option<i64>,
+    /// Row accounting.
+    pub counts: RunCounts,
+    /// The error it stopped on: code and message.
+    pub error: Option<String>,
+}
+
+/// An open reject as kept in the state.
+#[derive(Debug, Clone, Serialize)]
+pub struct RejectRecord {
+    /// Stable number within the state.
+    pub id: i64,
+    /// The sync.
+    pub sync: String,
+    /// The row's key as stored ([`Key::as_str`]); `None` where the key is NULL.
+    pub key: Option<String>,
+    /// `validate` or `destination`.
+    pub stage: String,
+    /// Error code.
+    pub code: String,
+    /// Field or column at fault.
+    pub field: Option<String>,
+    /// Why.
+    pub reason: String,
+    /// Rows this stands for: more than one for a duplicate or NULL key.
+    pub rows: u64,
+    /// Microseconds since 1970 UTC.
+    pub first_at: i64,
+    /// Microseconds since 1970 UTC.
+    pub last_at: i64,
+    /// The run that saw it last.
+    pub run_id: String,
+}
+
+/// Everything one settled range changes; written in one transaction, after the receipts (D2).
+#[derive(Debug, Clone, Default)]
+pub struct Commit {
+    /// The run this belongs to.
+    pub run_id: String,
+    /// Microseconds since 1970 UTC.
+    pub at: i64,
+    /// New memories of rows.
+    pub ledger: Vec<LedgerChange>,
+    /// Rows that did not land; an open reject of the same key is replaced.
+    pub rejects: Vec<Reject>,
+    /// Rows whose open reject is over.
+    pub resolved: Vec<Key>,
+    /// The new watermark; `None` leaves it.
+    pub watermark: Option<StoredWatermark>,
+    /// The new progress of a backfill; `None` leaves it.
+    pub backfill: Option<BackfillProgress>,
+    /// The run's accounting so far; balances.
+    pub counts: RunCounts,
+}
+
+/// The state of a project: watermarks, ledger, runs, rejects, leases.
+///
+/// Every write is one durable transaction. A write with a lease whose epoch is not the newest is refused
+/// with a code of kind `Lease`.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// Takes the lease of `sync` and marks a run its last owner left unfinished as crashed.
+    ///
+    /// # Errors
+    /// Kind `Lease` while another process holds it.
+    async fn acquire(&self, sync: &str, at: i64) -> Result<Lease>;
+
+    /// Writes a run: its start, or its end.
+    async fn put_run(&self, lease: &Lease, run: &RunRecord) -> Result<()>;
+
+    /// How far the sync has come; `None` before the first commit and after a reset.
+    async fn watermark(&self, sync: &str) -> Result<Option<StoredWatermark>>;
+
+    /// How far the backfill `spec` of `sync` has come; `None` when it has not begun or has ended.
+    async fn backfill(&self, sync: &str, spec: &str) -> Result<Option<BackfillProgress>>;
+
+    /// The ledger entries of these rows, in this order.
+    async fn lookup(&self, sync: &str, keys: &[Key]) -> Result<Vec<Option<Entry>>>;
+
+    /// Which row of `sync` was last acknowledged under each of these match values, in this order.
+    async fn owners(&self, sync: &str, matches: &[MatchHash]) -> Result<Vec<Option<Key>>>;
+
+    /// Forgets the acknowledged fingerprints of these rows, before a request that changes them goes out (D4).
+    async fn mark_dirty(&self, lease: &Lease, keys: &[Key]) -> Result<()>;
+
+    /// Writes everything a settled range changes.
+    async fn commit(&self, lease: &Lease, commit: Commit) -> Result<()>;
+
+    /// Forgets the progress of a backfill that is done.
+    async fn end_backfill(&self, lease: &Lease, spec: &str) -> Result<()>;
+
+    /// Open rejects of `sync`: how many rows, and when the oldest was first refused (microseconds since 1970).
+    async fn open_rejects(&self, sync: &str) -> Result<(u64, Option<i64>)>;
+}
