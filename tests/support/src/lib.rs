@@ -1,1 +1,9 @@
-//! Test support.
+#![doc = include_str!("../README.md")]
+
+mod cluster;
+mod database;
+mod proxy;
+
+pub use cluster::{Postgres, Setup};
+pub use database::{Database, connect};
+pub use proxy::{Fault, Proxy};
