@@ -1,0 +1,44 @@
+# The few things one does here. CI calls these and nothing else (.ci/run).
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+# One build directory outside of the checkout, shared by demo, test and lint, so that nothing is compiled twice.
+export CARGO_TARGET_DIR ?= $(HOME)/.cache/outflow-target
+
+# Once every crate of Cargo.lock is in cargo's cache, no command below asks the network for one.
+offline = $(shell cargo fetch --locked --offline --target $$(rustc -vV | sed -n 's/^host: //p') >/dev/null 2>&1 && echo CARGO_NET_OFFLINE=true)
+
+.PHONY: help
+help: ## Show this list
+	@grep -hE '^[a-z]+: .*## ' $(MAKEFILE_LIST) | sed -E 's/: [^#]*## /\t/' | while IFS=$$'\t' read -r name text; do printf '  make %-8s %s\n' "$$name" "$$text"; done
+
+.PHONY: setup
+setup: ## Install what demo and test need: Debian packages, the crates
+	@tests/demo/setup.sh compiler postgresql prometheus python
+	@$(offline) cargo fetch --locked
+
+.PHONY: demo
+demo: ## Warehouse -> simulated HubSpot on this machine, in a few minutes (KEEP=1: leave it running until Ctrl-C)
+	@KEEP=$(KEEP) tests/demo/demo.sh
+
+.PHONY: test
+test: ## Run every test (ONE=text: only tests whose name contains it)
+	@tests/demo/setup.sh compiler postgresql prometheus python
+	$(offline) cargo test --locked --workspace $(if $(ONE),-- $(ONE))
+
+.PHONY: lint
+lint: ## Formatting, clippy with warnings as errors, licences and advisories
+	cargo fmt --all --check
+	$(offline) cargo clippy --locked --workspace --all-targets -- -D warnings
+	@if cargo deny --version >/dev/null 2>&1; then echo cargo deny check && cargo deny check; \
+	else echo 'note: cargo-deny is not installed, so licences and advisories were not checked (cargo install --locked cargo-deny)'; fi
+
+.PHONY: bench
+bench: ## Measure against psql and print a table; also target/bench.json (ONLY=name: one of them)
+	@tests/demo/setup.sh compiler postgresql
+	$(offline) cargo run --release --locked -p bench -- $(ONLY)
+
+.PHONY: run
+run: ## Run outflow from this checkout: make run ARGS='validate --project-dir examples/product-usage'
+	$(offline) cargo run --locked --quiet -p outflow -- $(ARGS)
