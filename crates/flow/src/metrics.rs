@@ -531,6 +531,14 @@ impl Metrics {
         }
     }
 
+    /// When the sync last succeeded in an earlier process (microseconds since 1970), so that a failing run does
+    /// not hide it.
+    pub fn succeeded_before(&self, sync: &str, ended_at: i64) {
+        self.run_last_success_timestamp_seconds
+            .with_label_values(&[sync])
+            .set(seconds(ended_at));
+    }
+
     /// Rows read that are in no other count.
     pub fn unaccounted(&self, sync: &str, rows: i128) {
         self.rows_unaccounted.with_label_values(&[sync]).set(rows as f64);
