@@ -1,1 +1,27 @@
-//! See README.md.
+#![doc = include_str!("../README.md")]
+
+mod backfill;
+mod check;
+pub mod codes;
+mod deliver;
+mod diff;
+mod intake;
+mod plan;
+mod prepare;
+mod preview;
+mod request;
+mod retry;
+mod run;
+mod settle;
+mod spool;
+mod sync;
+
+pub use backfill::{BackfillScope, backfill, retry};
+pub use check::{Problem, check};
+pub use plan::{Plan, PlanOp, PlanRow, RejectGroup, plan};
+pub use preview::{Preview, preview};
+pub use retry::RetryPolicy;
+pub use run::run;
+pub use sync::{
+    Delivery, Ports, Progress, RunFailure, RunOptions, RunReport, SpoolLimits, Stop, Sync, Watch,
+};

@@ -29,6 +29,19 @@ impl Payload {
         self.absent[column].as_ref().is_some_and(|mask| mask.value(row))
     }
 
+    /// `rows` rows from `first` on; shares the buffers.
+    ///
+    /// # Panics
+    /// When there are fewer rows.
+    #[must_use]
+    pub fn slice(&self, first: usize, rows: usize) -> Self {
+        let absent = self.absent.iter();
+        Self {
+            fields: self.fields.slice(first, rows),
+            absent: absent.map(|mask| mask.as_ref().map(|mask| mask.slice(first, rows))).collect(),
+        }
+    }
+
     /// The named rows, in that order.
     ///
     /// # Errors

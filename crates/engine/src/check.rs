@@ -1,0 +1,40 @@
+//! The live check of a sync, for `validate --online`: every problem both sides can name, at once.
+
+use flow::{Checked, Error, ObjectSchema};
+use transform::MappingError;
+
+use crate::prepare::{Prepared, compile_all, limits, schema_of};
+use crate::{Ports, Sync};
+
+/// Something that keeps the sync from running.
+#[derive(Debug)]
+pub enum Problem {
+    /// The warehouse or the destination said so.
+    Error(Error),
+    /// A field of the mapping does not fit.
+    Mapping(MappingError),
+}
+
+/// Asks the warehouse for the model's columns and the destination for the object's fields, and checks the mapping
+/// against both.
+///
+/// # Errors
+/// Every problem found; the two sides are asked independently.
+pub async fn check(sync: &Sync, ports: &Ports) -> Result<(Checked, ObjectSchema), Vec<Problem>> {
+    let checked = ports.source.check(&sync.model).await;
+    let limits = limits(sync, ports);
+    let object = ports.destination.describe(&sync.object).await;
+    let (checked, limits, object) = match (checked, limits, object) {
+        (Ok(checked), Ok(limits), Ok(object)) => (checked, limits, object),
+        (checked, limits, object) => {
+            let errors = [checked.err(), limits.err(), object.err()];
+            return Err(errors.into_iter().flatten().map(Problem::Error).collect());
+        }
+    };
+    let schema = schema_of(&checked);
+    let prepared = Prepared { object, limits, checked };
+    match compile_all(sync, &prepared, &schema) {
+        Ok(_) => Ok((prepared.checked, prepared.object)),
+        Err(errors) => Err(errors.into_iter().map(Problem::Mapping).collect()),
+    }
+}

@@ -1,0 +1,112 @@
+//! The engine's error codes.
+
+use flow::{Code, Kind};
+
+/// The row accounting of a run does not balance.
+pub static E4001: Code = Code {
+    id: "E4001",
+    kind: Kind::Failed,
+    title: "the row accounting does not balance",
+    cause: "Every row read must end as unchanged, delivered, rejected or parked. This run has rows in none of \
+            these counts, which is a bug in outflow.",
+    remedy: "keep the run's output and the .outflow folder, and report it; the next run repairs the rows",
+};
+
+/// A write call kept failing.
+pub static E4002: Code = Code {
+    id: "E4002",
+    kind: Kind::Failed,
+    title: "the destination keeps failing",
+    cause: "A write call was repeated with growing pauses until its attempts or its time were used up. Rows that \
+            were acknowledged are committed; the others are read and sent again by the next run.",
+    remedy: "check the destination's status page, then run again",
+};
+
+/// The mapping does not fit the model or the destination.
+pub static E4003: Code = Code {
+    id: "E4003",
+    kind: Kind::Config,
+    title: "the mapping does not fit the model or the destination",
+    cause: "The mapping is checked against the live columns and fields before anything is sent.",
+    remedy: "run `outflow validate --online`, which shows every place",
+};
+
+/// The run was told to stop.
+pub static E4004: Code = Code {
+    id: "E4004",
+    kind: Kind::Failed,
+    title: "the run was aborted",
+    cause: "A second signal arrived before the drain was over. Calls in flight have an unknown outcome and are sent \
+            again by the next run.",
+    remedy: "run again",
+};
+
+/// A reject stopped the run.
+pub static E4005: Code = Code {
+    id: "E4005",
+    kind: Kind::Failed,
+    title: "a rejected row stopped the run",
+    cause: "`delivery.on_reject: stop` or `--fail-fast` ends a run at the first reject.",
+    remedy: "run `outflow rejects ls`, mend the row or the mapping, and run again",
+};
+
+/// The spool cannot be written or read.
+pub static E4006: Code = Code {
+    id: "E4006",
+    kind: Kind::Failed,
+    title: "the spool cannot be used",
+    cause: "Rows that wait for a slow destination are kept in files under .outflow/spool, and one of them could not be \
+            written or read back. Nothing unsent is counted as sent.",
+    remedy: "free disk space or mend the permissions of .outflow/spool, then run again",
+};
+
+/// A part of the engine ended unexpectedly.
+pub static E4007: Code = Code {
+    id: "E4007",
+    kind: Kind::Failed,
+    title: "a part of the run ended unexpectedly",
+    cause: "A task of the engine stopped without an answer, which is a bug in outflow.",
+    remedy: "run again, and report it with the log",
+};
+
+/// The destination cannot do what the sync asks.
+pub static E4008: Code = Code {
+    id: "E4008",
+    kind: Kind::Config,
+    title: "the destination cannot do this mode safely",
+    cause: "A mode is refused where the destination's API cannot carry it out without losing or doubling rows.",
+    remedy: "choose one of the modes the destination's page lists",
+};
+
+/// Two rows are found by the same match value.
+pub static R401: Code = Code {
+    id: "R401",
+    kind: Kind::Row,
+    title: "another row of the model already holds this match value",
+    cause: "Two rows with different primary keys would be written to the same record, and the later one would \
+            silently overwrite the earlier one. The row that held the value first keeps it.",
+    remedy: "make match_on unique in the model, or let one of the rows leave it; then `outflow rejects retry`",
+};
+
+/// The destination never said what became of the row.
+pub static R402: Code = Code {
+    id: "R402",
+    kind: Kind::Row,
+    title: "the destination answered without saying what became of the row",
+    cause: "The call succeeded, but the answer did not mention the row, however often it was sent. Whether it was \
+            applied is unknown.",
+    remedy: "look the record up at the destination, then `outflow rejects retry`",
+};
+
+/// The same payload was refused before.
+pub static R403: Code = Code {
+    id: "R403",
+    kind: Kind::Row,
+    title: "held back: the same payload was refused before",
+    cause: "A refused row is sent again only when its payload changes or a retry is asked for.",
+    remedy: "see `outflow rejects show` for the first refusal; mend it and `outflow rejects retry`",
+};
+
+/// Every code of this crate.
+pub const CODES: &[&Code] =
+    &[&E4001, &E4002, &E4003, &E4004, &E4005, &E4006, &E4007, &E4008, &R401, &R402, &R403];

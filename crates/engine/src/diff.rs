@@ -1,0 +1,118 @@
+//! Compares mapped rows with the ledger: what to send, what is unchanged, what is held back. Pure.
+
+use std::collections::HashMap;
+
+use flow::{Entry, Fingerprint, Key, MatchHash};
+use transform::Mapped;
+
+/// What to do with one mapped row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Its payload must be sent.
+    Send,
+    /// Its payload is the acknowledged one. `resolves`: an open reject of the row is over.
+    Unchanged {
+        /// Whether the row has an open reject.
+        resolves: bool,
+    },
+    /// The same payload was refused before.
+    Held,
+    /// Another row holds the record it would be written to.
+    Conflict,
+}
+
+/// The verdict of every row by its ledger entry alone. With `forced`, unchanged and refused payloads are sent too.
+pub(crate) fn compare(
+    fingerprints: &[Fingerprint],
+    entries: &[Option<Entry>],
+    forced: bool,
+) -> Vec<Verdict> {
+    fingerprints
+        .iter()
+        .zip(entries)
+        .map(|(fingerprint, entry)| match entry {
+            _ if forced => Verdict::Send,
+            None => Verdict::Send,
+            Some(entry) if entry.acknowledged == Some(*fingerprint) => {
+                Verdict::Unchanged { resolves: entry.rejected.is_some() }
+            }
+            Some(entry) if entry.rejected == Some(*fingerprint) => Verdict::Held,
+            Some(_) => Verdict::Send,
+        })
+        .collect()
+}
+
+/// Rows to send that take a match value they did not hold when last acknowledged: whoever held it must be asked.
+pub(crate) fn newly_matched(
+    mapped: &Mapped,
+    entries: &[Option<Entry>],
+    verdicts: &[Verdict],
+) -> Vec<usize> {
+    (0..verdicts.len())
+        .filter(|row| {
+            let held = entries[*row].as_ref().and_then(|entry| entry.match_hash);
+            verdicts[*row] == Verdict::Send && held != Some(mapped.matches[*row])
+        })
+        .collect()
+}
+
+/// Turns rows to send into conflicts where another row holds their match value: in the ledger (`owners`, parallel to
+/// `asked`), unless that row leaves the value in this very batch; or earlier in the batch.
+pub(crate) fn settle_conflicts(
+    mapped: &Mapped,
+    (asked, owners): (&[usize], &[Option<Key>]),
+    verdicts: &mut [Verdict],
+) {
+    let moved: HashMap<&Key, MatchHash> =
+        mapped.keys.iter().zip(mapped.matches.iter().copied()).collect();
+    for (row, owner) in asked.iter().zip(owners) {
+        let Some(owner) = owner else { continue };
+        let leaves = moved.get(owner).is_some_and(|now| *now != mapped.matches[*row]);
+        if *owner != mapped.keys[*row] && !leaves {
+            verdicts[*row] = Verdict::Conflict;
+        }
+    }
+    let mut taken: HashMap<MatchHash, usize> = HashMap::new();
+    for (row, verdict) in verdicts.iter_mut().enumerate() {
+        if *verdict == Verdict::Send && *taken.entry(mapped.matches[row]).or_insert(row) != row {
+            *verdict = Verdict::Conflict;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(acknowledged: Option<u128>, rejected: Option<u128>) -> Option<Entry> {
+        Some(Entry {
+            acknowledged: acknowledged.map(Fingerprint),
+            rejected: rejected.map(Fingerprint),
+            ..Entry::default()
+        })
+    }
+
+    #[track_caller]
+    fn check(entry: Option<Entry>, forced: bool, expected: &Verdict) {
+        assert_eq!(&compare(&[Fingerprint(7)], &[entry], forced)[0], expected);
+    }
+
+    #[test]
+    fn only_an_acknowledged_equal_payload_is_unchanged() {
+        // D2, D4: a dirty entry and a new row are sent; so is everything that differs.
+        check(None, false, &Verdict::Send);
+        check(entry(None, None), false, &Verdict::Send);
+        check(entry(Some(6), None), false, &Verdict::Send);
+        check(entry(Some(7), None), false, &Verdict::Unchanged { resolves: false });
+        check(entry(Some(7), None), true, &Verdict::Send);
+    }
+
+    #[test]
+    fn a_refused_payload_is_held_until_it_changes_or_a_retry_is_asked_for() {
+        // D9
+        check(entry(Some(6), Some(7)), false, &Verdict::Held);
+        check(entry(Some(6), Some(7)), true, &Verdict::Send);
+        check(entry(Some(6), Some(0)), false, &Verdict::Send);
+        check(entry(Some(7), Some(6)), false, &Verdict::Unchanged { resolves: true });
+    }
+}

@@ -1,0 +1,240 @@
+//! Reading: pages from the warehouse into the spool, and from the spool, mapped, to the conductor.
+
+use std::sync::Arc;
+
+use flow::arrow::array::{Array, AsArray, RecordBatch, UInt32Array};
+use flow::arrow::compute::take;
+use flow::arrow::datatypes::{DataType, Date32Type, TimestampMicrosecondType};
+use flow::metrics::{Busy, Metrics};
+use flow::{Batch, Error, Opening, Position, Result, Source, Watermark};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use transform::{MapContext, Mapped, Mapper, RunMeta};
+
+use crate::prepare::{Prepared, compile};
+use crate::request::{Page, watermark_column};
+use crate::retry::Attempts;
+use crate::spool::{Item, Spool};
+use crate::{RetryPolicy, Sync, codes};
+
+/// Everything the reading task needs.
+pub(crate) struct Reading {
+    pub(crate) source: Arc<dyn Source>,
+    pub(crate) pages: Vec<Page>,
+    pub(crate) retry: RetryPolicy,
+    pub(crate) drain: CancellationToken,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) sync: Arc<str>,
+    pub(crate) spool_bytes_max: u64,
+}
+
+/// How one attempt at a page ended.
+enum Ended {
+    /// Every row of the page has arrived.
+    Complete,
+    /// The spool's disk budget is used up; the snapshot is closed.
+    Full,
+    /// The run is told to stop.
+    Drained,
+}
+
+impl Reading {
+    /// Reads all pages into `spool` and closes it with the result.
+    pub(crate) async fn into_spool(self, spool: Arc<Spool>) {
+        let unless_closed = CloseOnDrop(Arc::clone(&spool));
+        let result = self.read_pages(&spool).await;
+        spool.close(result);
+        drop(unless_closed);
+    }
+
+    async fn read_pages(&self, spool: &Arc<Spool>) -> Result<()> {
+        for page in &self.pages {
+            if let Ended::Drained = self.read_page(spool, page).await? {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads one page to its end: goes on after a pause when the spool was full, and after the last row when the
+    /// connection was cut and trying again may help.
+    async fn read_page(&self, spool: &Arc<Spool>, page: &Page) -> Result<Ended> {
+        let mut request_after = page.request.after.clone();
+        let mut attempts = Attempts::new(self.retry);
+        loop {
+            let before = request_after.clone();
+            match self.read_on(spool, page, &mut request_after).await {
+                Ok(Ended::Full) => tokio::select! {
+                    () = spool.drained() => {}
+                    () = self.drain.cancelled() => return Ok(Ended::Drained),
+                },
+                Ok(ended) => return Ok(ended),
+                Err(error) => {
+                    if before != request_after {
+                        attempts = Attempts::new(self.retry);
+                    }
+                    let Some(pause) = attempts.next_pause(error.retry()) else {
+                        return Err(error);
+                    };
+                    tracing::warn!(code = error.code().id, "reading stopped; trying again");
+                    tokio::select! {
+                        () = tokio::time::sleep(pause) => {}
+                        () = self.drain.cancelled() => return Ok(Ended::Drained),
+                    }
+                }
+            }
+        }
+    }
+
+    async fn read_on(
+        &self,
+        spool: &Arc<Spool>,
+        page: &Page,
+        after: &mut Option<Position>,
+    ) -> Result<Ended> {
+        let mut request = page.request.clone();
+        request.after.clone_from(after);
+        let mut read = self.source.read(request).await?;
+        let opening = Arc::new(read.opening().clone());
+        loop {
+            if self.drain.is_cancelled() {
+                return Ok(Ended::Drained);
+            }
+            if spool.is_full() && after.is_some() {
+                return Ok(Ended::Full);
+            }
+            let began = Instant::now();
+            let batch = read.next().await?;
+            self.metrics.busy(&self.sync, Busy::Read, began.elapsed());
+            let Some(batch) = batch else { break };
+            self.metrics.read_bytes(&self.sync, batch.rows.get_array_memory_size() as u64);
+            let last = batch.last.clone();
+            let position = if page.ends_at.is_some() { None } else { last.clone() };
+            spool.push(Item { batch, opening: Arc::clone(&opening), position }).await?;
+            if last.is_some() {
+                *after = last;
+            }
+            let (rows, bytes) = spool.size();
+            self.metrics.queue(&self.sync, rows, bytes, self.spool_bytes_max);
+        }
+        if let Some(position) = &page.ends_at {
+            spool.push(end_of_page(&opening, position.clone())).await?;
+        }
+        Ok(Ended::Complete)
+    }
+}
+
+/// Ends the spool with an error when the reading task is lost, so that nobody waits for ever and no lost read looks
+/// complete (R3). A spool that is closed already stays as it is.
+struct CloseOnDrop(Arc<Spool>);
+
+impl Drop for CloseOnDrop {
+    fn drop(&mut self) {
+        self.0.close(Err(Error::new(&codes::E4007, "the reading task ended unexpectedly")));
+    }
+}
+
+/// An empty batch that carries the position of a page's end.
+fn end_of_page(opening: &Arc<Opening>, position: Position) -> Item {
+    let rows = RecordBatch::new_empty(Arc::clone(&opening.schema));
+    let batch = Batch { rows, faults: Vec::new(), last: None };
+    Item { batch, opening: Arc::clone(opening), position: Some(position) }
+}
+
+/// A mapped batch.
+pub(crate) struct Chunk {
+    /// Rows read.
+    pub(crate) rows: u64,
+    /// What they became.
+    pub(crate) mapped: Mapped,
+    /// The watermark of each mapped row, parallel to `mapped.keys`; `None` where the model has none or it is not finite.
+    pub(crate) changed_at: Vec<Option<i64>>,
+    /// See [`Item::position`].
+    pub(crate) position: Option<Position>,
+    /// The warehouse's clock at the snapshot.
+    pub(crate) clock: Watermark,
+}
+
+/// Maps batches, compiling the mapping anew when the model's columns change from one read to the next.
+pub(crate) struct Mapping {
+    sync: Arc<Sync>,
+    prepared: Arc<Prepared>,
+    run: RunMeta,
+    compiled: Option<(Arc<Opening>, Mapper)>,
+}
+
+impl Mapping {
+    pub(crate) fn new(sync: Arc<Sync>, prepared: Arc<Prepared>, run: RunMeta) -> Self {
+        Self { sync, prepared, run, compiled: None }
+    }
+
+    /// Maps one batch.
+    pub(crate) fn map(&mut self, item: Item) -> Result<Chunk> {
+        let Item { batch, opening, position } = item;
+        let compiled = match self.compiled.take() {
+            Some((known, mapper)) if known.schema == opening.schema => mapper,
+            _ => compile(&self.sync, &self.prepared, &opening.schema)?,
+        };
+        let context = MapContext { run: &self.run, duplicates: &opening.duplicates };
+        let mapped = compiled.map(&batch, &context)?;
+        let changed_at = changed_at(&self.sync, &batch.rows, &mapped.source_rows);
+        let clock = opening.clock;
+        self.compiled = Some((opening, compiled));
+        Ok(Chunk { rows: batch.rows.num_rows() as u64, mapped, changed_at, position, clock })
+    }
+
+    /// Maps everything in the spool, in order, until it ends (then sends `None`) or nobody listens.
+    pub(crate) async fn from_spool(
+        mut self,
+        spool: Arc<Spool>,
+        metrics: Arc<Metrics>,
+        chunks: mpsc::Sender<Result<Option<Chunk>>>,
+    ) {
+        loop {
+            let chunk = match spool.pop().await {
+                Ok(None) => Ok(None),
+                Ok(Some(item)) => {
+                    let began = Instant::now();
+                    let chunk = self.map(item);
+                    metrics.busy(&self.sync.name, Busy::Map, began.elapsed());
+                    chunk.map(Some)
+                }
+                Err(error) => Err(error),
+            };
+            let last = !matches!(chunk, Ok(Some(_)));
+            if chunks.send(chunk).await.is_err() || last {
+                return;
+            }
+        }
+    }
+}
+
+/// When the mapped rows changed in the warehouse, in microseconds since 1970.
+fn changed_at(sync: &Sync, rows: &RecordBatch, mapped_rows: &[u32]) -> Vec<Option<i64>> {
+    let nothing = || vec![None; mapped_rows.len()];
+    let Some(column) = watermark_column(&sync.model).and_then(|name| rows.column_by_name(name))
+    else {
+        return nothing();
+    };
+    let Ok(column) = take(column, &UInt32Array::from(mapped_rows.to_vec()), None) else {
+        return nothing();
+    };
+    let finite = |micros: i64| !matches!(micros, i64::MAX | i64::MIN);
+    match column.data_type() {
+        DataType::Timestamp(..) => column
+            .as_primitive_opt::<TimestampMicrosecondType>()
+            .map_or_else(nothing, |at| at.iter().map(|at| at.filter(|at| finite(*at))).collect()),
+        DataType::Date32 => column
+            .as_primitive::<Date32Type>()
+            .iter()
+            .map(|day| day.map(|day| i64::from(day) * 86_400_000_000))
+            .collect(),
+        _ => nothing(),
+    }
+}
+
+/// The task that maps ended without a word.
+pub(crate) fn task_lost(error: tokio::task::JoinError) -> Error {
+    Error::new(&codes::E4007, "a task of the run ended unexpectedly").with_source(error)
+}

@@ -1,0 +1,85 @@
+//! What is asked before anything is sent: the destination's limits and fields, the model's columns, the mapping.
+
+use std::sync::Arc;
+
+use flow::arrow::datatypes::{Field, Schema, SchemaRef};
+use flow::{Checked, Error, Limits, ObjectSchema, Result};
+use transform::{Mapper, MapperSpec, MappingError};
+
+use crate::{Ports, Sync, codes};
+
+/// The answers.
+#[derive(Debug, Clone)]
+pub(crate) struct Prepared {
+    pub(crate) object: ObjectSchema,
+    pub(crate) limits: Limits,
+    pub(crate) checked: Checked,
+}
+
+/// Asks both sides and checks the mapping against them.
+pub(crate) async fn prepare(sync: &Sync, ports: &Ports) -> Result<Prepared> {
+    let limits = limits(sync, ports)?;
+    let checked = ports.source.check(&sync.model).await?;
+    let object = ports.destination.describe(&sync.object).await?;
+    let prepared = Prepared { object, limits, checked };
+    compile(sync, &prepared, &schema_of(&prepared.checked))?;
+    Ok(prepared)
+}
+
+/// The destination's limits, when it can do the sync's mode.
+pub(crate) fn limits(sync: &Sync, ports: &Ports) -> Result<Limits> {
+    let limits = ports.destination.limits(&sync.object)?;
+    if limits.modes.contains(&sync.mode) {
+        return Ok(limits);
+    }
+    let modes: Vec<_> = limits.modes.iter().map(|mode| mode.as_str()).collect();
+    let message = format!(
+        "`{}` cannot {} `{}` safely; it can: {}",
+        sync.destination,
+        sync.mode.as_str(),
+        sync.object,
+        modes.join(", ")
+    );
+    Err(Error::new(&codes::E4008, message))
+}
+
+/// The mapping for rows of this schema.
+pub(crate) fn compile(sync: &Sync, prepared: &Prepared, columns: &SchemaRef) -> Result<Mapper> {
+    compile_all(sync, prepared, columns).map_err(|errors| mapping_error(&errors))
+}
+
+/// As [`compile`], with every error.
+pub(crate) fn compile_all(
+    sync: &Sync,
+    prepared: &Prepared,
+    columns: &SchemaRef,
+) -> Result<Mapper, Vec<MappingError>> {
+    Mapper::compile(&MapperSpec {
+        mappings: &sync.mappings,
+        match_on: &sync.match_on,
+        primary_key: &sync.model.primary_key,
+        columns: Arc::clone(columns),
+        object: &prepared.object,
+        null_rule: prepared.limits.null_rule,
+    })
+}
+
+/// All columns of the model.
+pub(crate) fn schema_of(checked: &Checked) -> SchemaRef {
+    let fields: Vec<_> = checked
+        .columns
+        .iter()
+        .map(|column| Field::new(&column.name, column.data_type.clone(), true))
+        .collect();
+    Arc::new(Schema::new(fields))
+}
+
+fn mapping_error(errors: &[MappingError]) -> Error {
+    let places: Vec<_> =
+        errors.iter().map(|error| format!("{}: {}", error.field, error.message)).collect();
+    let error = Error::new(&codes::E4003, places.join("; "));
+    match errors {
+        [only] => error.with_remedy(only.help.clone()),
+        _ => error,
+    }
+}

@@ -1,0 +1,301 @@
+//! Settling: which rows have an answer, how far the watermark may go, and what the next commit holds.
+//!
+//! The watermark moves over a range of rows only when all of it, and everything read before it, is settled (D2). Until
+//! their commit, rows count as pending, so that no second request for the same key or record goes out (D3).
+
+use std::collections::{HashMap, HashSet, VecDeque};
+
+use flow::{
+    BackfillProgress, Commit, Entry, Fingerprint, Key, LedgerChange, MatchHash, Position, Reject,
+    RunCounts, Stage, StoredWatermark, Watermark,
+};
+
+use crate::codes;
+use crate::deliver::{Answer, Delivery, Row};
+
+/// What settled rows move.
+#[derive(Debug, Clone)]
+pub(crate) enum Advance {
+    /// The sync's watermark, from where it was.
+    Watermark { column: String, stored: Option<Watermark> },
+    /// The progress of a backfill; rows settled by earlier attempts.
+    Backfill { spec: String, rows_before: u64 },
+    /// Nothing: the next run reads the same rows again.
+    Nothing,
+}
+
+/// A run of rows in the order of the read.
+#[derive(Debug)]
+struct Range {
+    open: u64,
+    position: Option<Position>,
+    clock: Watermark,
+}
+
+/// Rows by stage and code, for the counters.
+pub(crate) type RejectedRows = HashMap<(Stage, &'static str), u64>;
+
+/// Everything that waits for the next commit.
+#[derive(Debug, Default)]
+pub(crate) struct Settled {
+    pub(crate) commit: Commit,
+    /// Counts since the commit before, for the metrics.
+    pub(crate) counts: RunCounts,
+    pub(crate) rejected: RejectedRows,
+    /// When the acknowledged rows changed in the warehouse.
+    pub(crate) changed_at: Vec<i64>,
+    keys: Vec<Key>,
+    matches: Vec<MatchHash>,
+}
+
+impl Settled {
+    /// Rows in it, by and large.
+    pub(crate) fn len(&self) -> usize {
+        self.commit.ledger.len() + self.commit.rejects.len()
+    }
+}
+
+/// The books of one run.
+pub(crate) struct Settler {
+    advance: Advance,
+    ranges: VecDeque<Range>,
+    first_range: u64,
+    next: Settled,
+    /// Settled rows so far; balances.
+    total: RunCounts,
+    pending_keys: HashSet<Key>,
+    pending_matches: HashSet<MatchHash>,
+    reached: Option<Watermark>,
+    /// Nothing after this range moves progress.
+    stopped_at: Option<u64>,
+}
+
+impl Settler {
+    pub(crate) fn new(advance: Advance) -> Self {
+        Self {
+            advance,
+            ranges: VecDeque::new(),
+            first_range: 0,
+            next: Settled::default(),
+            total: RunCounts::default(),
+            pending_keys: HashSet::new(),
+            pending_matches: HashSet::new(),
+            reached: None,
+            stopped_at: None,
+        }
+    }
+
+    /// Opens the next range, in the order of the read.
+    pub(crate) fn begin(&mut self, position: Option<Position>, clock: Watermark) -> u64 {
+        self.ranges.push_back(Range { open: 0, position, clock });
+        self.first_range + self.ranges.len() as u64 - 1
+    }
+
+    /// From this range on, progress stays: rows of it were left for the next run.
+    pub(crate) fn stop_at(&mut self, range: u64) {
+        self.stopped_at = Some(self.stopped_at.map_or(range, |known| known.min(range)));
+    }
+
+    /// Rows of the range that are going to be sent.
+    pub(crate) fn send(&mut self, range: u64, rows: &[Row]) {
+        if let Some(range) = self.range(range) {
+            range.open += rows.len() as u64;
+        }
+        for row in rows {
+            self.pending_keys.insert(row.key.clone());
+            self.pending_matches.insert(row.match_hash);
+        }
+    }
+
+    /// Whether a row with this key or match value was sent and is not committed yet.
+    pub(crate) fn is_pending(&self, key: &Key, match_hash: MatchHash) -> bool {
+        self.pending_keys.contains(key) || self.pending_matches.contains(&match_hash)
+    }
+
+    /// Whether any row was sent and is not committed yet.
+    pub(crate) fn has_pending(&self) -> bool {
+        !self.pending_keys.is_empty()
+    }
+
+    /// Rows whose payload is the acknowledged one.
+    pub(crate) fn unchanged(&mut self, rows: u64) {
+        self.count(|counts| {
+            counts.read += rows;
+            counts.unchanged += rows;
+        });
+    }
+
+    /// An unchanged row whose open reject is over.
+    pub(crate) fn resolved(&mut self, key: Key, entry: Entry) {
+        self.next.commit.resolved.push(key.clone());
+        self.next.commit.ledger.push(LedgerChange { key, entry: Entry { rejected: None, ..entry } });
+    }
+
+    /// Rows whose open reject is over since they left the model.
+    pub(crate) fn gone(&mut self, keys: impl IntoIterator<Item = Key>) {
+        self.next.commit.resolved.extend(keys);
+    }
+
+    /// Rows that are held back since the same payload was refused before.
+    pub(crate) fn held(&mut self, rows: u64) {
+        if rows > 0 {
+            self.rejected((Stage::Destination, codes::R403.id), rows);
+        }
+    }
+
+    /// A row refused before sending; `prior` is the ledger's memory of it.
+    pub(crate) fn refused(&mut self, reject: Reject, prior: Option<Entry>) {
+        self.rejected((reject.stage, reject.code.id), 1);
+        if let Some(key) = reject.key.clone() {
+            let entry = Entry {
+                rejected: Some(reject.fingerprint.unwrap_or(Fingerprint(0))),
+                ..prior.unwrap_or_default()
+            };
+            self.next.commit.ledger.push(LedgerChange { key, entry });
+        }
+        self.next.commit.rejects.push(reject);
+    }
+
+    /// The answers of a call.
+    pub(crate) fn delivered(&mut self, delivery: Delivery) {
+        let (requests, retries) = (delivery.requests, delivery.retries);
+        self.count(|counts| {
+            counts.requests += requests;
+            counts.retries += retries;
+        });
+        for (row, answer) in delivery.settled {
+            if let Some(range) = self.range(row.range) {
+                range.open -= 1;
+            }
+            self.next.keys.push(row.key.clone());
+            self.next.matches.push(row.match_hash);
+            match answer {
+                Answer::Delivered { created, remote_id } => {
+                    self.acknowledged(row, created, remote_id);
+                }
+                Answer::Rejected(reject) => self.refused_by_destination(row, reject),
+            }
+        }
+    }
+
+    fn acknowledged(&mut self, row: Row, created: bool, remote_id: Option<String>) {
+        self.count(|counts| {
+            counts.read += 1;
+            counts.created += u64::from(created);
+            counts.updated += u64::from(!created);
+        });
+        self.next.changed_at.extend(row.changed_at);
+        if row.prior.rejected.is_some() {
+            self.next.commit.resolved.push(row.key.clone());
+        }
+        let entry = Entry {
+            acknowledged: Some(row.fingerprint),
+            rejected: None,
+            match_hash: Some(row.match_hash),
+            remote_id: remote_id.or(row.prior.remote_id),
+        };
+        self.next.commit.ledger.push(LedgerChange { key: row.key, entry });
+    }
+
+    /// A definite refusal leaves the record as it was; after an ambiguous attempt nobody knows (D4).
+    fn refused_by_destination(&mut self, row: Row, reject: Reject) {
+        self.rejected((reject.stage, reject.code.id), 1);
+        let entry = Entry {
+            acknowledged: row.prior.acknowledged.filter(|_| !row.ambiguous),
+            rejected: Some(row.fingerprint),
+            ..row.prior
+        };
+        self.next.commit.ledger.push(LedgerChange { key: row.key, entry });
+        self.next.commit.rejects.push(reject);
+    }
+
+    fn rejected(&mut self, kind: (Stage, &'static str), rows: u64) {
+        *self.next.rejected.entry(kind).or_default() += rows;
+        self.count(|counts| {
+            counts.read += rows;
+            counts.rejected += rows;
+        });
+    }
+
+    fn count(&mut self, change: impl Fn(&mut RunCounts)) {
+        change(&mut self.total);
+        change(&mut self.next.counts);
+    }
+
+    fn range(&mut self, range: u64) -> Option<&mut Range> {
+        let index = usize::try_from(range.checked_sub(self.first_range)?).ok()?;
+        self.ranges.get_mut(index)
+    }
+
+    /// Settled rows so far.
+    pub(crate) fn total(&self) -> RunCounts {
+        self.total
+    }
+
+    /// How far the watermark has come in this run.
+    pub(crate) fn reached(&self) -> Option<Watermark> {
+        self.reached
+    }
+
+    /// Rows that wait for the next commit, by and large.
+    pub(crate) fn waiting(&self) -> usize {
+        self.next.len()
+    }
+
+    /// Whether a commit would change anything.
+    pub(crate) fn has_news(&self) -> bool {
+        self.next.counts != RunCounts::default()
+            || !self.next.commit.resolved.is_empty()
+            || self.ranges.front().is_some_and(|range| range.open == 0)
+    }
+
+    /// Everything settled since the last commit, with the progress it allows.
+    pub(crate) fn take(&mut self, run_id: &str, at: i64) -> Settled {
+        while self.ranges.front().is_some_and(|range| range.open == 0) {
+            let Some(range) = self.ranges.pop_front() else { break };
+            let index = self.first_range;
+            self.first_range += 1;
+            if self.stopped_at.is_none_or(|stop| index < stop) {
+                self.advance_over(range);
+            }
+        }
+        let mut settled = std::mem::take(&mut self.next);
+        run_id.clone_into(&mut settled.commit.run_id);
+        settled.commit.at = at;
+        settled.commit.counts = self.total;
+        settled
+    }
+
+    fn advance_over(&mut self, range: Range) {
+        let Some(position) = range.position else { return };
+        match &self.advance {
+            Advance::Watermark { column, stored } => {
+                // A NULL watermark moves nothing, a future one not past the warehouse's clock, none backwards.
+                let Some(watermark) = position.watermark else { return };
+                let reached = watermark.min(range.clock);
+                let known = self.reached.or(*stored);
+                if known.is_none_or(|known| reached > known) {
+                    self.reached = Some(reached);
+                    let stored = StoredWatermark { column: column.clone(), watermark: reached };
+                    self.next.commit.watermark = Some(stored);
+                }
+            }
+            Advance::Backfill { spec, rows_before } => {
+                let rows = rows_before + self.total.read;
+                let progress = BackfillProgress { spec: spec.clone(), after: position, rows };
+                self.next.commit.backfill = Some(progress);
+            }
+            Advance::Nothing => {}
+        }
+    }
+
+    /// The commit is durable: its rows are no longer pending.
+    pub(crate) fn committed(&mut self, settled: &Settled) {
+        for key in &settled.keys {
+            self.pending_keys.remove(key);
+        }
+        for match_hash in &settled.matches {
+            self.pending_matches.remove(match_hash);
+        }
+    }
+}

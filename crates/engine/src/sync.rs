@@ -1,0 +1,163 @@
+//! What the engine is given and what it gives back: a checked sync, its ports, options, and the report.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use flow::metrics::Metrics;
+use flow::{
+    Clock, Destination, Error, Finding, Mode, Model, RunRecord, Source, Store, Trigger, Watermark,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::RetryPolicy;
+
+/// One checked sync: which rows go where, and how.
+#[derive(Debug, Clone)]
+pub struct Sync {
+    /// Unique in the project.
+    pub name: String,
+    /// The rows.
+    pub model: Arc<Model>,
+    /// Connection the model is read from.
+    pub source: String,
+    /// Connection the rows are sent to.
+    pub destination: String,
+    /// Destination object.
+    pub object: String,
+    /// How a record is found: destination field and model column.
+    pub match_on: Vec<(String, String)>,
+    /// What is done at the destination.
+    pub mode: Mode,
+    /// Destination fields and where their values come from.
+    pub mappings: transform::Mappings,
+    /// How rows are sent.
+    pub delivery: Delivery,
+    /// Largest share (0 to 1) of read rows that may be rejected before the run counts as failed (exit 3).
+    pub rejected_max: Option<f64>,
+}
+
+/// How rows are sent.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Delivery {
+    /// Rows per call, at most the destination's own limit.
+    pub batch_rows: Option<usize>,
+    /// Calls in flight at once, at most the destination's own limit.
+    pub max_concurrency: Option<usize>,
+    /// Stop the run at the first reject.
+    pub stop_on_reject: bool,
+}
+
+/// The outside world of a run.
+#[derive(Clone)]
+pub struct Ports {
+    /// Where rows come from.
+    pub source: Arc<dyn Source>,
+    /// Where rows go.
+    pub destination: Arc<dyn Destination>,
+    /// What is remembered.
+    pub store: Arc<dyn Store>,
+    /// What is measured.
+    pub metrics: Arc<Metrics>,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// Where rows wait on disk when the destination is slower than the warehouse.
+    pub spool_dir: PathBuf,
+    /// How much may wait.
+    pub spool: SpoolLimits,
+    /// How failed calls are repeated.
+    pub retry: RetryPolicy,
+}
+
+/// How many read rows may wait to be sent.
+#[derive(Debug, Clone, Copy)]
+pub struct SpoolLimits {
+    /// Bytes kept in memory before rows go to disk.
+    pub memory_bytes_max: u64,
+    /// Bytes on disk before reading pauses and its snapshot is closed.
+    pub disk_bytes_max: u64,
+}
+
+impl Default for SpoolLimits {
+    fn default() -> Self {
+        Self { memory_bytes_max: 16 << 20, disk_bytes_max: 4 << 30 }
+    }
+}
+
+/// How to run.
+#[derive(Debug, Clone)]
+pub struct RunOptions {
+    /// What started the run.
+    pub trigger: Trigger,
+    /// Read every row, whatever the watermark; rows that did not change are still not sent.
+    pub full_refresh: bool,
+    /// Send at most so many rows; the rest stays for the next run.
+    pub rows_max: Option<u64>,
+    /// Stop at the first reject.
+    pub fail_fast: bool,
+    /// How to stop early.
+    pub stop: Stop,
+}
+
+/// How a run is told to stop early.
+#[derive(Debug, Clone, Default)]
+pub struct Stop {
+    /// Read no more, finish what is in flight, commit, and end as interrupted.
+    pub drain: CancellationToken,
+    /// End at once; what is in flight stays unknown and is sent again by the next run.
+    pub abort: CancellationToken,
+}
+
+/// Someone who looks on.
+pub trait Watch: Send + std::marker::Sync {
+    /// Called often; must return at once.
+    fn progress(&self, progress: &Progress);
+}
+
+/// Where a run is.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Progress {
+    /// Rows read and mapped so far.
+    pub read: u64,
+    /// Rows with nothing to send.
+    pub unchanged: u64,
+    /// Rows acknowledged.
+    pub delivered: u64,
+    /// Rows refused.
+    pub rejected: u64,
+    /// Rows waiting to be sent or for an answer.
+    pub in_flight: u64,
+    /// Write calls made.
+    pub requests: u64,
+}
+
+/// A finished run.
+#[derive(Debug, Clone)]
+pub struct RunReport {
+    /// The run as the state keeps it; its counts balance.
+    pub run: RunRecord,
+    /// The stored watermark when the run began.
+    pub from: Option<Watermark>,
+    /// The stored watermark when the run ended.
+    pub to: Option<Watermark>,
+    /// Advice from the check of the model.
+    pub findings: Vec<Finding>,
+    /// Rows of this sync that wait as rejects, from this run and earlier ones.
+    pub open_rejects: u64,
+    /// More rows were rejected than `rejected_max` allows (exit 3).
+    pub rejects_above_limit: bool,
+}
+
+/// A run that did not end well.
+#[derive(Debug)]
+pub struct RunFailure {
+    /// Why.
+    pub error: Error,
+    /// What was done before; `None` when the run did not begin.
+    pub report: Option<Box<RunReport>>,
+}
+
+impl From<Error> for RunFailure {
+    fn from(error: Error) -> Self {
+        Self { error, report: None }
+    }
+}
