@@ -1,1 +1,6 @@
-//! Whole-system tests.
+//! Whole-system tests: the real binary between a real PostgreSQL and the simulators.
+
+mod faults;
+mod main_job;
+mod project;
+mod tidy;
