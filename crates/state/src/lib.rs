@@ -1,1 +1,24 @@
-//! See README.md.
+#![doc = include_str!("../README.md")]
+
+mod checksum;
+pub mod codes;
+mod directory;
+mod fault;
+mod header;
+mod lease;
+mod ledger;
+mod migrate;
+mod open;
+mod operator;
+mod progress;
+mod rejects;
+mod runs;
+mod sqlite;
+mod syncs;
+mod worker;
+
+pub use codes::CODES;
+pub use lease::Holder;
+pub use operator::SyncState;
+pub use rejects::{RejectFilter, RejectGroup};
+pub use sqlite::Sqlite;

@@ -1,0 +1,199 @@
+//! Every error of the state, with its cause and what the operator does next.
+
+use flow::{Code, Kind};
+
+/// The directory or the file cannot be made, opened or protected.
+pub static E3001_DIRECTORY: Code = Code {
+    id: "E3001",
+    kind: Kind::Failed,
+    title: "The state directory cannot be used.",
+    cause: "The directory of the state (.outflow) or a file in it cannot be created, opened or written: a missing \
+            permission, a read-only file system, or something else of that name.",
+    remedy: "make the directory writable for the user that runs outflow, or name another directory",
+};
+
+/// Not an outflow state at all.
+pub static E3002_NOT_STATE: Code = Code {
+    id: "E3002",
+    kind: Kind::Config,
+    title: "The state file is not an outflow state.",
+    cause: "state.db is not a SQLite file, or it was made by another program. Nothing in it was changed.",
+    remedy: "move the file away, or name another state directory; without a state the next run is a first load",
+};
+
+/// The file ends too early.
+pub static E3003_TRUNCATED: Code = Code {
+    id: "E3003",
+    kind: Kind::Failed,
+    title: "The state file is cut off.",
+    cause: "state.db is shorter than it says itself: a copy that was interrupted, a full disk under a copy, or a \
+            damaged file system. Nothing in it was changed.",
+    remedy: "put a backup of the whole .outflow directory back, or move state.db, state.db-wal and state.db-shm away: \
+             the next run is then a first load that upserts every row and deletes nothing",
+};
+
+/// The file is damaged.
+pub static E3004_DAMAGED: Code = Code {
+    id: "E3004",
+    kind: Kind::Failed,
+    title: "The state file is damaged.",
+    cause: "The structure of state.db is broken: something else wrote into it, or the disk returned wrong bytes. \
+            Nothing in it was changed.",
+    remedy: "put a backup of the whole .outflow directory back, or move state.db, state.db-wal and state.db-shm away: \
+             the next run is then a first load that upserts every row and deletes nothing",
+};
+
+/// A newer outflow wrote the file.
+pub static E3005_NEWER: Code = Code {
+    id: "E3005",
+    kind: Kind::Config,
+    title: "The state was written by a newer version of outflow.",
+    cause: "A newer outflow changed the tables of state.db; this version does not know them. Nothing was changed.",
+    remedy: "run the newer outflow, or put back the backup it made next to state.db before it changed the tables",
+};
+
+/// The file belongs to another project.
+pub static E3006_OTHER_PROJECT: Code = Code {
+    id: "E3006",
+    kind: Kind::Config,
+    title: "The state belongs to another project.",
+    cause: "The project name in state.db is not the `project` of outflow.yml: the directory was copied, or the project \
+            was renamed. Nothing was changed.",
+    remedy: "use one state directory per project, or give the project its old name back",
+};
+
+/// One row's checksum is wrong.
+pub static E3007_CHECKSUM: Code = Code {
+    id: "E3007",
+    kind: Kind::Failed,
+    title: "A row of the state does not match its checksum.",
+    cause: "A bit of the ledger, a watermark or a sync's own row changed outside outflow: a failing disk or memory, or \
+            an edit by hand. The run stopped before it used the row.",
+    remedy: "put a backup of the whole .outflow directory back, or run `outflow state reset` for the sync: its next run \
+             is then a first load that upserts every row and deletes nothing",
+};
+
+/// The log is there but the file is not.
+pub static E3008_LOG_ALONE: Code = Code {
+    id: "E3008",
+    kind: Kind::Failed,
+    title: "The state file is gone but its log is still there.",
+    cause: "state.db is missing next to state.db-wal, which holds its newest changes. A new state beside an old log \
+            would mix the two. Nothing was changed.",
+    remedy: "put state.db back, or move state.db-wal and state.db-shm away as well to begin with a first load",
+};
+
+/// A migration did not go through.
+pub static E3009_MIGRATION: Code = Code {
+    id: "E3009",
+    kind: Kind::Failed,
+    title: "The state's tables could not be brought to this version.",
+    cause: "The backup before the change, or the change itself, failed; it was rolled back, so the state is as before.",
+    remedy: "make room for a second copy of state.db on the disk and run again",
+};
+
+/// Another process runs the sync.
+pub static E3010_LEASE_HELD: Code = Code {
+    id: "E3010",
+    kind: Kind::Lease,
+    title: "Another run holds the sync.",
+    cause: "A sync runs once at a time. The other process still lives; the lease of a process that died is free at once.",
+    remedy: "wait for the other run, or stop its process; then run again",
+};
+
+/// A newer owner has taken over.
+pub static E3011_LEASE_LOST: Code = Code {
+    id: "E3011",
+    kind: Kind::Lease,
+    title: "Another run has taken the sync over.",
+    cause: "The lease of this run is older than the newest one, for example because the lock file was deleted while it \
+            ran. Its late write was refused, so the newer run's state is intact.",
+    remedy: "let the newer run finish; what this run delivered is sent once more where it differs",
+};
+
+/// The sync's name cannot be a file name.
+pub static E3012_SYNC_NAME: Code = Code {
+    id: "E3012",
+    kind: Kind::Config,
+    title: "The sync's name cannot be used.",
+    cause: "A sync's name is also the name of its lock file: 1 to 100 of the characters a-z, 0-9 and _.",
+    remedy: "rename the sync",
+};
+
+/// No room.
+pub static E3013_DISK_FULL: Code = Code {
+    id: "E3013",
+    kind: Kind::Failed,
+    title: "The disk of the state is full.",
+    cause: "The last change could not be written. Everything acknowledged before it is kept.",
+    remedy: "free disk space and run again; rows whose acknowledgement was not kept are sent once more",
+};
+
+/// The disk failed.
+pub static E3014_DISK: Code = Code {
+    id: "E3014",
+    kind: Kind::Failed,
+    title: "The state cannot be read or written.",
+    cause: "The operating system refused to read or write state.db: an input/output error, a file size limit, a lost \
+            permission, or a file system that became read-only.",
+    remedy: "look at the system log and the disk, then run again; everything acknowledged before is kept",
+};
+
+/// Somebody else writes for too long.
+pub static E3015_BUSY: Code = Code {
+    id: "E3015",
+    kind: Kind::Failed,
+    title: "The state is locked by another process.",
+    cause: "Another process kept a write transaction on state.db open for more than half a minute, for example an open \
+            `sqlite3` session or a reset of a very large sync.",
+    remedy: "close the other process and run again",
+};
+
+/// The run is not there.
+pub static E3016_NO_RUN: Code = Code {
+    id: "E3016",
+    kind: Kind::Failed,
+    title: "The run is not in the state.",
+    cause: "Progress was to be written for a run that was never begun, or whose sync is another one.",
+    remedy: "this is a bug: keep the .outflow directory and report it",
+};
+
+/// The beginning of a run id fits more than one.
+pub static E3017_AMBIGUOUS_RUN: Code = Code {
+    id: "E3017",
+    kind: Kind::Config,
+    title: "More than one run begins like that.",
+    cause: "A run may be named by the beginning of its id as long as only one run begins so.",
+    remedy: "give more characters of the id; `outflow runs ls` lists them",
+};
+
+/// Anything SQLite says that should not happen.
+pub static E3099_UNEXPECTED: Code = Code {
+    id: "E3099",
+    kind: Kind::Failed,
+    title: "The state gave an answer that was not expected.",
+    cause: "SQLite refused a statement of ours for a reason that has no code of its own.",
+    remedy: "run again; if it comes back, keep the .outflow directory and report it",
+};
+
+/// All codes of this crate.
+pub const CODES: &[&Code] = &[
+    &E3001_DIRECTORY,
+    &E3002_NOT_STATE,
+    &E3003_TRUNCATED,
+    &E3004_DAMAGED,
+    &E3005_NEWER,
+    &E3006_OTHER_PROJECT,
+    &E3007_CHECKSUM,
+    &E3008_LOG_ALONE,
+    &E3009_MIGRATION,
+    &E3010_LEASE_HELD,
+    &E3011_LEASE_LOST,
+    &E3012_SYNC_NAME,
+    &E3013_DISK_FULL,
+    &E3014_DISK,
+    &E3015_BUSY,
+    &E3016_NO_RUN,
+    &E3017_AMBIGUOUS_RUN,
+    &E3099_UNEXPECTED,
+];

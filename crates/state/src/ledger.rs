@@ -1,0 +1,249 @@
+//! The ledger: per row of a model, what the destination last acknowledged or refused.
+
+use flow::{Entry, Fingerprint, Key, LedgerChange, MatchHash, Result};
+use rusqlite::types::ValueRef;
+use rusqlite::{CachedStatement, Connection, Row, Transaction, params};
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::checksum::{Checksum, mismatch, verify};
+use crate::fault::While;
+use crate::syncs::SyncRow;
+
+const TABLE: u8 = 2;
+const READING: &str = "reading the ledger";
+const WRITING: &str = "writing the ledger";
+
+/// The columns behind an [`Entry`], in the order of [`Stored::read`].
+const COLUMNS: &str = "acknowledged, rejected, match_hash, remote_id, seq, sum";
+
+/// A row's 16-byte values as they lie in the file.
+type Hash = Option<[u8; 16]>;
+
+/// One stored row of the ledger, not yet verified.
+struct Stored {
+    acknowledged: Hash,
+    rejected: Hash,
+    match_hash: Hash,
+    remote_id: Option<String>,
+    seq: i64,
+    sum: i64,
+}
+
+impl Stored {
+    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            acknowledged: row.get(0)?,
+            rejected: row.get(1)?,
+            match_hash: row.get(2)?,
+            remote_id: row.get(3)?,
+            seq: row.get(4)?,
+            sum: row.get(5)?,
+        })
+    }
+
+    fn of(entry: &Entry, seq: i64) -> Self {
+        Self {
+            acknowledged: entry.acknowledged.map(|hash| hash.0.to_be_bytes()),
+            rejected: entry.rejected.map(|hash| hash.0.to_be_bytes()),
+            match_hash: entry.match_hash.map(|hash| hash.0.to_be_bytes()),
+            remote_id: entry.remote_id.clone(),
+            seq,
+            sum: 0,
+        }
+    }
+
+    fn sum(&self, checksum: &mut Checksum, sync: i64, key: &str) -> i64 {
+        checksum
+            .begin(TABLE)
+            .int(sync)
+            .bytes(key.as_bytes())
+            .maybe_bytes(self.acknowledged.as_ref().map(<[u8; 16]>::as_slice))
+            .maybe_bytes(self.rejected.as_ref().map(<[u8; 16]>::as_slice))
+            .maybe_bytes(self.match_hash.as_ref().map(<[u8; 16]>::as_slice))
+            .maybe_bytes(self.remote_id.as_deref().map(str::as_bytes))
+            .int(self.seq)
+            .sum()
+    }
+
+    fn verify(&self, checksum: &mut Checksum, sync: i64, key: &str) -> Result<()> {
+        verify("ledger", self.sum, self.sum(checksum, sync, key))
+    }
+
+    fn into_entry(self) -> Entry {
+        let number = u128::from_be_bytes;
+        Entry {
+            acknowledged: self.acknowledged.map(|hash| Fingerprint(number(hash))),
+            rejected: self.rejected.map(|hash| Fingerprint(number(hash))),
+            match_hash: self.match_hash.map(|hash| MatchHash(number(hash))),
+            remote_id: self.remote_id,
+        }
+    }
+}
+
+/// The entries of these rows, in this order.
+pub(crate) fn lookup(
+    connection: &Connection,
+    sync: i64,
+    keys: &[Key],
+) -> Result<Vec<Option<Entry>>> {
+    let mut statement = select_one(connection)?;
+    let mut checksum = Checksum::default();
+    keys.iter()
+        .map(|key| {
+            let stored = select(&mut statement, sync, key)?;
+            stored
+                .map(|stored| {
+                    stored.verify(&mut checksum, sync, key.as_str())?;
+                    Ok(stored.into_entry())
+                })
+                .transpose()
+        })
+        .collect()
+}
+
+/// Which row was last acknowledged under each match value, in this order.
+pub(crate) fn owners(
+    connection: &Connection,
+    sync: i64,
+    matches: &[MatchHash],
+) -> Result<Vec<Option<Key>>> {
+    // A row whose newest write was refused no longer owns the record another row was written to.
+    let sql = format!(
+        "SELECT {COLUMNS}, key FROM ledger WHERE sync = ?1 AND match_hash = ?2 \
+         ORDER BY rejected IS NULL DESC, seq DESC LIMIT 1"
+    );
+    let mut statement = connection.prepare_cached(&sql).during(READING)?;
+    let mut checksum = Checksum::default();
+    matches
+        .iter()
+        .map(|wanted| {
+            let mut rows =
+                statement.query(params![sync, wanted.0.to_be_bytes()]).during(READING)?;
+            let Some(row) = rows.next().during(READING)? else { return Ok(None) };
+            let stored = Stored::read(row).during(READING)?;
+            let key: String = row.get(6).during(READING)?;
+            stored.verify(&mut checksum, sync, &key)?;
+            Ok(Some(Key::from_stored(key)))
+        })
+        .collect()
+}
+
+/// Replaces the memories of these rows; a later change of one row wins over an earlier one.
+pub(crate) fn put(
+    transaction: &Transaction<'_>,
+    sync: &mut SyncRow,
+    changes: &[LedgerChange],
+) -> Result<()> {
+    let mut numbered: Vec<_> = (sync.changes + 1..).zip(changes).collect();
+    sync.changes += i64::try_from(changes.len()).expect("a commit is small");
+    // Neighbours in the tree are written together.
+    numbered.sort_by(|(_, a), (_, b)| a.key.cmp(&b.key));
+    let mut insert = transaction
+        .prepare_cached(
+            "INSERT INTO ledger (sync, key, acknowledged, rejected, match_hash, remote_id, seq, sum) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (sync, key) DO NOTHING",
+        )
+        .during(WRITING)?;
+    let mut update = update_one(transaction)?;
+    let mut checksum = Checksum::default();
+    for (seq, change) in numbered {
+        let key = change.key.as_str();
+        let mut row = Stored::of(&change.entry, seq);
+        row.sum = row.sum(&mut checksum, sync.id, key);
+        let added = write(&mut insert, sync.id, key, &row)?;
+        if added == 0 {
+            write(&mut update, sync.id, key, &row)?;
+        }
+        sync.ledger_rows += i64::try_from(added).expect("one row at most");
+    }
+    Ok(())
+}
+
+/// Forgets the acknowledged fingerprints of these rows; what else is known of them stays (D4).
+pub(crate) fn mark_dirty(transaction: &Transaction<'_>, sync: i64, keys: &[Key]) -> Result<()> {
+    let mut statement = select_one(transaction)?;
+    let mut update = update_one(transaction)?;
+    let mut checksum = Checksum::default();
+    for key in keys {
+        let Some(mut row) = select(&mut statement, sync, key)? else { continue };
+        row.verify(&mut checksum, sync, key.as_str())?;
+        if row.acknowledged.take().is_some() {
+            row.sum = row.sum(&mut checksum, sync, key.as_str());
+            write(&mut update, sync, key.as_str(), &row)?;
+        }
+    }
+    Ok(())
+}
+
+fn select_one(connection: &Connection) -> Result<CachedStatement<'_>> {
+    connection
+        .prepare_cached(&format!("SELECT {COLUMNS} FROM ledger WHERE sync = ?1 AND key = ?2"))
+        .during(READING)
+}
+
+fn select(statement: &mut CachedStatement<'_>, sync: i64, key: &Key) -> Result<Option<Stored>> {
+    let mut rows = statement.query((sync, key.as_str())).during(READING)?;
+    rows.next().during(READING)?.map(Stored::read).transpose().during(READING)
+}
+
+fn update_one<'a>(transaction: &'a Transaction<'_>) -> Result<CachedStatement<'a>> {
+    transaction
+        .prepare_cached(
+            "UPDATE ledger SET acknowledged = ?3, rejected = ?4, match_hash = ?5, remote_id = ?6, \
+             seq = ?7, sum = ?8 WHERE sync = ?1 AND key = ?2",
+        )
+        .during(WRITING)
+}
+
+fn write(statement: &mut CachedStatement<'_>, sync: i64, key: &str, row: &Stored) -> Result<usize> {
+    statement
+        .execute(params![
+            sync,
+            key,
+            row.acknowledged,
+            row.rejected,
+            row.match_hash,
+            row.remote_id,
+            row.seq,
+            row.sum
+        ])
+        .during(WRITING)
+}
+
+/// Reads the sync's whole ledger and its index, and compares them with each other, with every checksum and with
+/// the number of rows there should be: a row that was lost or renamed by damage is noticed too.
+pub(crate) fn check(connection: &Connection, sync: &SyncRow) -> Result<()> {
+    let mut checksum = Checksum::default();
+    let (mut rows, mut matched) = (0_i64, 0_u64);
+    let mut statement = connection
+        .prepare_cached(&format!("SELECT {COLUMNS}, key FROM ledger WHERE sync = ?1"))
+        .during(READING)?;
+    let mut found = statement.query([sync.id]).during(READING)?;
+    while let Some(row) = found.next().during(READING)? {
+        let stored = Stored::read(row).during(READING)?;
+        let key = row.get_ref(6).and_then(|key| Ok(key.as_str()?)).during(READING)?;
+        stored.verify(&mut checksum, sync.id, key)?;
+        rows += 1;
+        matched ^= stored.match_hash.map_or(0, |hash| link(&hash, key));
+    }
+    let mut statement = connection
+        .prepare_cached(
+            "SELECT match_hash, key FROM ledger INDEXED BY ledger_by_match \
+             WHERE sync = ?1 AND match_hash IS NOT NULL",
+        )
+        .during(READING)?;
+    let mut found = statement.query([sync.id]).during(READING)?;
+    while let Some(row) = found.next().during(READING)? {
+        if let (ValueRef::Blob(hash), ValueRef::Text(key)) =
+            (row.get_ref(0).during(READING)?, row.get_ref(1).during(READING)?)
+        {
+            matched ^= link(hash, std::str::from_utf8(key).map_err(|_| mismatch("ledger"))?);
+        }
+    }
+    if rows == sync.ledger_rows && matched == 0 { Ok(()) } else { Err(mismatch("ledger")) }
+}
+
+/// Stands for one entry of the index in the comparison of index and table.
+fn link(match_hash: &[u8], key: &str) -> u64 {
+    xxh3_64(match_hash) ^ xxh3_64(key.as_bytes()).rotate_left(1)
+}

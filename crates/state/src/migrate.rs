@@ -1,0 +1,95 @@
+//! The tables of the state and how an older state becomes a newer one: plain SQL files, applied in one
+//! transaction, after a backup.
+
+use std::path::{Path, PathBuf};
+
+use flow::{Error, Result};
+use rusqlite::{Connection, TransactionBehavior};
+
+use crate::codes;
+use crate::directory;
+use crate::fault::While;
+
+/// The migrations in order; a state's version is how many of them it has seen.
+pub(crate) const MIGRATIONS: &[&str] = &[include_str!("../../../sql/state/0001_state.sql")];
+
+/// How many migrations there are, as the state's version.
+pub(crate) fn newest(migrations: &[&str]) -> i32 {
+    i32::try_from(migrations.len()).expect("there are few migrations")
+}
+
+/// The version of the state behind `connection`.
+pub(crate) fn version(connection: &Connection) -> Result<i32> {
+    connection
+        .pragma_query_value(None, "user_version", |row| row.get(0))
+        .during("reading the version of the state")
+}
+
+/// Applies what is missing, in one transaction of its own.
+pub(crate) fn apply(connection: &mut Connection, migrations: &[&str]) -> Result<()> {
+    let doing = "bringing the state's tables to this version";
+    let transaction =
+        connection.transaction_with_behavior(TransactionBehavior::Immediate).during(doing)?;
+    // Another process may have been faster; only what is still missing is applied.
+    let from = usize::try_from(version(&transaction)?).unwrap_or_default();
+    for sql in migrations.iter().skip(from) {
+        transaction.execute_batch(sql).during(doing)?;
+    }
+    transaction.pragma_update(None, "user_version", newest(migrations)).during(doing)?;
+    transaction.commit().during(doing)
+}
+
+/// Brings an older state to this version, after writing a copy of it beside it.
+pub(crate) fn upgrade(connection: &mut Connection, path: &Path, migrations: &[&str]) -> Result<()> {
+    let from = version(connection)?;
+    let backup = free_name(path, from);
+    let failed = |error: Error| {
+        Error::new(
+            &codes::E3009_MIGRATION,
+            format!("The state at {} stays as it was: {error}", path.display()),
+        )
+        .with_source(error)
+    };
+    tracing::info!(from, to = newest(migrations), "The state is brought to this version.");
+    connection
+        .execute("VACUUM INTO ?1", [backup.to_string_lossy()])
+        .during("copying the state before changing it")
+        .and_then(|_| directory::protect_file(&backup))
+        .map_err(failed)?;
+    apply(connection, migrations).map_err(failed)
+}
+
+/// `state-v1.db.bak` beside the state, or the next name that is free.
+fn free_name(path: &Path, version: i32) -> PathBuf {
+    (0..)
+        .map(|n| match n {
+            0 => format!("state-v{version}.db.bak"),
+            _ => format!("state-v{version}.{n}.db.bak"),
+        })
+        .map(|name| path.with_file_name(name))
+        .find(|candidate| !candidate.exists())
+        .expect("some name is free")
+}
+
+/// One table or index: its kind, name and definition.
+type Definition = (String, String, String);
+
+/// Whether the tables are exactly those of the version the state says it has. Others may stand beside them.
+pub(crate) fn has_its_tables(connection: &Connection, migrations: &[&str]) -> Result<bool> {
+    let seen = usize::try_from(version(connection)?).unwrap_or_default();
+    let mut model = Connection::open_in_memory().during("opening a state in memory")?;
+    apply(&mut model, &migrations[..seen.min(migrations.len())])?;
+    let found = definitions(connection)?;
+    Ok(definitions(&model)?.iter().all(|wanted| found.contains(wanted)))
+}
+
+fn definitions(connection: &Connection) -> Result<Vec<Definition>> {
+    let doing = "reading the state's tables";
+    connection
+        .prepare("SELECT type, name, sql FROM sqlite_schema WHERE sql IS NOT NULL")
+        .during(doing)?
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .during(doing)?
+        .collect::<rusqlite::Result<_>>()
+        .during(doing)
+}

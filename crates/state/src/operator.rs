@@ -1,0 +1,169 @@
+//! What the operator's commands ask of the state besides the port: lists, details, discarding and resetting.
+
+use std::fs;
+
+use flow::{Lease, RejectRecord, Result, RunRecord, StoredWatermark};
+use rusqlite::{Connection, Transaction};
+
+use crate::fault::While;
+use crate::lease::{self, Held, Holder};
+use crate::rejects::{self, RejectFilter, RejectGroup};
+use crate::sqlite::{Sqlite, begin};
+use crate::syncs::{self, SyncRow};
+use crate::{progress, runs};
+
+/// What the state knows about one sync.
+#[derive(Debug, Clone)]
+pub struct SyncState {
+    /// The sync.
+    pub sync: String,
+    /// How far it has come.
+    pub watermark: Option<StoredWatermark>,
+    /// Rows remembered.
+    pub ledger_rows: u64,
+    /// Rows with an open reject.
+    pub open_rejects: u64,
+    /// When the oldest open reject was first refused, in microseconds since 1970.
+    pub oldest_reject_at: Option<i64>,
+    /// Backfills that have begun and not ended.
+    pub open_backfills: u64,
+    /// The newest run.
+    pub last_run: Option<RunRecord>,
+    /// Who runs it right now.
+    pub held_by: Option<Holder>,
+}
+
+impl Sqlite {
+    /// The newest runs, newest first: of `sync`, or of all.
+    ///
+    /// # Errors
+    /// `E3xxx` when the state cannot be read.
+    pub async fn runs(&self, sync: Option<&str>, limit: u64) -> Result<Vec<RunRecord>> {
+        let sync = sync.map(str::to_owned);
+        self.reader.run(move |connection| runs::list(connection, sync.as_deref(), limit)).await
+    }
+
+    /// The run whose id is, or begins with, `id_or_prefix`.
+    ///
+    /// # Errors
+    /// `E3017` when several runs begin so.
+    pub async fn run(&self, id_or_prefix: &str) -> Result<Option<RunRecord>> {
+        let prefix = id_or_prefix.to_owned();
+        self.reader.run(move |connection| runs::find(connection, &prefix)).await
+    }
+
+    /// Open rejects, oldest first.
+    ///
+    /// # Errors
+    /// `E3xxx` when the state cannot be read.
+    pub async fn rejects(&self, filter: &RejectFilter) -> Result<Vec<RejectRecord>> {
+        let filter = filter.clone();
+        self.reader.run(move |connection| rejects::list(connection, &filter)).await
+    }
+
+    /// Open rejects by cause, the most frequent first: of `sync`, or of all.
+    ///
+    /// # Errors
+    /// `E3xxx` when the state cannot be read.
+    pub async fn reject_groups(&self, sync: Option<&str>) -> Result<Vec<RejectGroup>> {
+        let sync = sync.map(str::to_owned);
+        self.reader.run(move |connection| rejects::groups(connection, sync.as_deref())).await
+    }
+
+    /// Forgets open rejects by number and says how many there were. The ledger still knows the refused payloads,
+    /// so that they are not sent again until the row changes.
+    ///
+    /// # Errors
+    /// `E3xxx` when the state cannot be written.
+    pub async fn discard_rejects(&self, ids: &[i64]) -> Result<u64> {
+        let ids = ids.to_vec();
+        self.writer
+            .run(move |connection| {
+                let transaction = begin(connection)?;
+                let discarded = rejects::discard(&transaction, &ids)?;
+                transaction.commit().during("discarding rejects")?;
+                Ok(discarded)
+            })
+            .await
+    }
+
+    /// Forgets the watermark, the ledger, the backfills and the rejects of the lease's sync, and keeps its run
+    /// history. The next run is a first load that upserts every row. Works on a damaged ledger too.
+    ///
+    /// # Errors
+    /// `E3011` when another run has taken the sync over, `E3xxx` when the state cannot be written.
+    pub async fn reset(&self, lease: &Lease) -> Result<()> {
+        let damaged = lease.held.downcast_ref::<Held>().is_some_and(|held| held.damage.is_some());
+        self.write(lease, move |transaction, sync| {
+            if damaged {
+                // Rows cannot be deleted through an index that does not know them.
+                transaction.execute_batch("REINDEX ledger").during("mending the ledger")?;
+            }
+            forget(transaction, sync.id)?;
+            sync.ledger_rows = 0;
+            sync.save(transaction)
+        })
+        .await
+    }
+
+    /// Every sync that ever ran, by name.
+    ///
+    /// # Errors
+    /// `E3xxx` when the state cannot be read.
+    pub async fn syncs(&self) -> Result<Vec<SyncState>> {
+        let dir = self.dir.clone();
+        self.reader
+            .run(move |connection| {
+                let snapshot = connection.transaction().during("reading the state")?;
+                let known = syncs::all(&snapshot)?;
+                known
+                    .iter()
+                    .map(|sync| {
+                        let held_by = lease::holder(&dir, &sync.name);
+                        Ok(SyncState { held_by, ..state_of(&snapshot, sync)? })
+                    })
+                    .collect()
+            })
+            .await
+    }
+
+    /// Bytes the state takes on disk, its log included.
+    ///
+    /// # Errors
+    /// None today; a file that cannot be looked at counts 0.
+    pub async fn size_bytes(&self) -> Result<u64> {
+        let dir = self.dir.clone();
+        self.reader
+            .run(move |_| {
+                let size = |name| fs::metadata(dir.join(name)).map_or(0, |file| file.len());
+                Ok(["state.db", "state.db-wal", "state.db-shm"].into_iter().map(size).sum())
+            })
+            .await
+    }
+}
+
+fn forget(transaction: &Transaction<'_>, sync: i64) -> Result<()> {
+    for table in ["ledger", "watermarks", "backfills", "rejects"] {
+        transaction
+            .execute(&format!("DELETE FROM {table} WHERE sync = ?1"), [sync])
+            .during("forgetting the sync's state")?;
+    }
+    Ok(())
+}
+
+fn state_of(connection: &Connection, sync: &SyncRow) -> Result<SyncState> {
+    let (open_rejects, oldest_reject_at) = rejects::open(connection, sync.id)?;
+    let open_backfills = connection
+        .query_row("SELECT count(*) FROM backfills WHERE sync = ?1", [sync.id], |row| row.get(0))
+        .during("counting the backfills")?;
+    Ok(SyncState {
+        sync: sync.name.clone(),
+        watermark: progress::watermark(connection, sync.id)?,
+        ledger_rows: sync.ledger_rows.cast_unsigned(),
+        open_rejects,
+        oldest_reject_at,
+        open_backfills,
+        last_run: runs::list(connection, Some(&sync.name), 1)?.pop(),
+        held_by: None,
+    })
+}

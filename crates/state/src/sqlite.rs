@@ -1,0 +1,223 @@
+//! The store itself: every call becomes work for the writing or the reading connection's thread.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use flow::{
+    BackfillProgress, Commit, Entry, Error, Key, Lease, MatchHash, Result, RunRecord, Store,
+    StoredWatermark,
+};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+
+use crate::fault::While;
+use crate::lease::{self, Held};
+use crate::progress::{self, Written};
+use crate::syncs::{self, SyncRow};
+use crate::worker::Worker;
+use crate::{codes, directory, ledger, migrate, open, rejects, runs};
+
+/// A look at a lock takes it for an instant, so a refusal is believed only after some tries.
+const LEASE_TRIES: u32 = 5;
+const LEASE_PAUSE: Duration = Duration::from_millis(20);
+
+/// The state of one project in one SQLite file. Several processes may have it open at once.
+pub struct Sqlite {
+    pub(crate) dir: PathBuf,
+    pub(crate) writer: Worker,
+    pub(crate) reader: Worker,
+}
+
+impl Sqlite {
+    /// Opens the state of `project` in `dir` (usually the project's `.outflow`), making both where they are
+    /// missing. Reads the whole file to check it, so call it where blocking is allowed.
+    ///
+    /// # Errors
+    /// `E3001`-`E3009` for a directory or file that cannot be used; nothing in the file is changed then.
+    pub fn open(dir: &Path, project: &str) -> Result<Self> {
+        directory::prepare(dir)?;
+        let opened = open::open(&dir.join("state.db"), project, migrate::MIGRATIONS)?;
+        Ok(Self {
+            dir: dir.to_owned(),
+            writer: Worker::start("state-writer", opened.writer)?,
+            reader: Worker::start("state-reader", opened.reader)?,
+        })
+    }
+
+    /// Runs `job` in one durable transaction, if `lease` is still the newest of its sync.
+    pub(crate) async fn write<T: Send + 'static>(
+        &self,
+        lease: &Lease,
+        job: impl FnOnce(&Transaction<'_>, &mut SyncRow) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (name, epoch) = (lease.sync.clone(), lease.epoch);
+        self.writer
+            .run(move |connection| {
+                let transaction = begin(connection)?;
+                let mut sync = syncs::owned(&transaction, &name, epoch)?;
+                let done = job(&transaction, &mut sync)?;
+                transaction.commit().during("committing to the state")?;
+                Ok(done)
+            })
+            .await
+    }
+
+    /// Runs `job` on one snapshot, if the sync ever ran.
+    pub(crate) async fn read<T: Send + 'static>(
+        &self,
+        sync: &str,
+        job: impl FnOnce(&Connection, &SyncRow) -> Result<T> + Send + 'static,
+    ) -> Result<Option<T>> {
+        let name = sync.to_owned();
+        self.reader
+            .run(move |connection| {
+                let snapshot = connection.transaction().during("reading the state")?;
+                let sync = syncs::find(&snapshot, &name)?;
+                sync.map(|sync| job(&snapshot, &sync)).transpose()
+            })
+            .await
+    }
+
+    /// Takes the lock and the epoch; `None` while somebody else has the lock.
+    async fn try_acquire(&self, sync: &str, at: i64) -> Result<Option<Lease>> {
+        let (dir, name) = (self.dir.clone(), sync.to_owned());
+        self.writer
+            .run(move |connection| {
+                let Some(mut held) = lease::take(&dir, &name, at)? else { return Ok(None) };
+                let transaction = begin(connection)?;
+                let sync = syncs::own(&transaction, &name)?;
+                runs::close_unfinished(&transaction, sync.id)?;
+                transaction.commit().during("taking the lease")?;
+                held.damage = check(connection, &sync)?;
+                Ok(Some(Lease { sync: name, epoch: sync.epoch, held: Box::new(held) }))
+            })
+            .await
+    }
+}
+
+/// Begins a transaction that writes, so that two writers wait for each other at its start.
+pub(crate) fn begin(connection: &mut Connection) -> Result<Transaction<'_>> {
+    connection
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .during("waiting for the state")
+}
+
+/// Reads all that the sync's next run relies on. Damage is an answer, not an error: the owner of a damaged sync
+/// can still reset it.
+fn check(connection: &mut Connection, sync: &SyncRow) -> Result<Option<String>> {
+    let snapshot = connection.transaction().during("checking the ledger")?;
+    let checked = ledger::check(&snapshot, sync)
+        .and_then(|()| progress::watermark(&snapshot, sync.id).map(|_| ()));
+    match checked {
+        Ok(()) => Ok(None),
+        Err(error) if [&codes::E3007_CHECKSUM, &codes::E3004_DAMAGED].contains(&error.code()) => {
+            Ok(Some(error.message().to_owned()))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Refuses a lease whose sync was found damaged when it was taken.
+fn usable(lease: &Lease) -> Result<()> {
+    match lease.held.downcast_ref::<Held>().and_then(|held| held.damage.as_deref()) {
+        None => Ok(()),
+        Some(damage) => {
+            Err(Error::new(&codes::E3007_CHECKSUM, format!("Sync `{}`: {damage}", lease.sync)))
+        }
+    }
+}
+
+#[async_trait]
+impl Store for Sqlite {
+    async fn acquire(&self, sync: &str, at: i64) -> Result<Lease> {
+        lease::check_name(sync)?;
+        for attempt in 1.. {
+            if let Some(lease) = self.try_acquire(sync, at).await? {
+                return Ok(lease);
+            }
+            if attempt == LEASE_TRIES {
+                break;
+            }
+            tokio::time::sleep(LEASE_PAUSE).await;
+        }
+        Err(lease::held(&self.dir, sync))
+    }
+
+    async fn put_run(&self, lease: &Lease, run: &RunRecord) -> Result<()> {
+        usable(lease)?;
+        let run = run.clone();
+        self.write(lease, move |transaction, sync| runs::put(transaction, sync.id, &run)).await
+    }
+
+    async fn watermark(&self, sync: &str) -> Result<Option<StoredWatermark>> {
+        let found =
+            self.read(sync, |connection, sync| progress::watermark(connection, sync.id)).await?;
+        Ok(found.flatten())
+    }
+
+    async fn backfill(&self, sync: &str, spec: &str) -> Result<Option<BackfillProgress>> {
+        let spec = spec.to_owned();
+        let found = self
+            .read(sync, move |connection, sync| progress::backfill(connection, sync.id, &spec))
+            .await?;
+        Ok(found.flatten())
+    }
+
+    async fn lookup(&self, sync: &str, keys: &[Key]) -> Result<Vec<Option<Entry>>> {
+        let (count, keys) = (keys.len(), keys.to_vec());
+        let found = self
+            .read(sync, move |connection, sync| ledger::lookup(connection, sync.id, &keys))
+            .await?;
+        Ok(found.unwrap_or_else(|| vec![None; count]))
+    }
+
+    async fn owners(&self, sync: &str, matches: &[MatchHash]) -> Result<Vec<Option<Key>>> {
+        let (count, matches) = (matches.len(), matches.to_vec());
+        let found = self
+            .read(sync, move |connection, sync| ledger::owners(connection, sync.id, &matches))
+            .await?;
+        Ok(found.unwrap_or_else(|| vec![None; count]))
+    }
+
+    async fn mark_dirty(&self, lease: &Lease, keys: &[Key]) -> Result<()> {
+        usable(lease)?;
+        let keys = keys.to_vec();
+        self.write(lease, move |transaction, sync| ledger::mark_dirty(transaction, sync.id, &keys))
+            .await
+    }
+
+    async fn commit(&self, lease: &Lease, commit: Commit) -> Result<()> {
+        usable(lease)?;
+        self.write(lease, move |transaction, sync| settle(transaction, sync, &commit)).await
+    }
+
+    async fn end_backfill(&self, lease: &Lease, spec: &str) -> Result<()> {
+        usable(lease)?;
+        let spec = spec.to_owned();
+        self.write(lease, move |transaction, sync| {
+            progress::end_backfill(transaction, sync.id, &spec)
+        })
+        .await
+    }
+
+    async fn open_rejects(&self, sync: &str) -> Result<(u64, Option<i64>)> {
+        let found = self.read(sync, |connection, sync| rejects::open(connection, sync.id)).await?;
+        Ok(found.unwrap_or((0, None)))
+    }
+}
+
+/// Everything one settled range changes (D2).
+fn settle(transaction: &Transaction<'_>, sync: &mut SyncRow, commit: &Commit) -> Result<()> {
+    let written = Written { run_id: &commit.run_id, at: commit.at };
+    ledger::put(transaction, sync, &commit.ledger)?;
+    rejects::resolve(transaction, sync.id, &commit.resolved)?;
+    rejects::put(transaction, sync.id, &commit.rejects, &written)?;
+    if let Some(watermark) = &commit.watermark {
+        progress::put_watermark(transaction, sync.id, watermark, &written)?;
+    }
+    if let Some(backfill) = &commit.backfill {
+        progress::put_backfill(transaction, sync.id, backfill, commit.at)?;
+    }
+    runs::put_counts(transaction, sync.id, commit)?;
+    sync.save(transaction)
+}
