@@ -1,2 +1,84 @@
-//! bench
-fn main() {}
+//! `make bench`: every speed and memory figure of the project, as ratios inside one run where that is possible.
+//!
+//! Prints a table and writes `target/bench.json`, a list of `{name, value, unit, goal, ok}`.
+
+mod child;
+mod end_to_end;
+mod figure;
+mod read;
+mod warehouse;
+
+use std::process::ExitCode;
+
+use figure::Figure;
+
+/// One benchmark: a name and what it measures.
+struct Bench {
+    name: &'static str,
+    about: &'static str,
+    run: fn(&Scale) -> Vec<Figure>,
+}
+
+const BENCHES: &[Bench] = &[
+    Bench {
+        name: "read",
+        about: "reader to Arrow against psql's binary COPY",
+        run: read::run,
+    },
+    Bench {
+        name: "end_to_end",
+        about: "first load and no-change run against the HubSpot simulator without limits",
+        run: end_to_end::run,
+    },
+];
+
+/// How much data; `--scale 0.01` makes a quick check of the benchmarks themselves.
+#[derive(Debug, Clone, Copy)]
+struct Scale(f64);
+
+impl Scale {
+    fn rows(self, full: u64) -> u64 {
+        ((full as f64 * self.0) as u64).max(1_000)
+    }
+}
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    if let ["read-once", url, query] = args[..] {
+        return read::read_once(url, query);
+    }
+    let (only, scale) = match options(&args) {
+        Ok(options) => options,
+        Err(message) => {
+            eprintln!("{message}\nusage: bench [--only NAME] [--scale SHARE]");
+            return ExitCode::from(64);
+        }
+    };
+    let mut figures = Vec::new();
+    for bench in BENCHES.iter().filter(|bench| only.is_none_or(|name| name == bench.name)) {
+        eprintln!("{}: {}", bench.name, bench.about);
+        figures.extend((bench.run)(&scale));
+    }
+    figure::print(&figures);
+    figure::write(&figures);
+    ExitCode::SUCCESS
+}
+
+fn options<'a>(args: &[&'a str]) -> Result<(Option<&'a str>, Scale), String> {
+    let (mut only, mut scale) = (None, Scale(1.0));
+    for pair in args.chunks(2) {
+        match *pair {
+            ["--only", name] if BENCHES.iter().any(|bench| bench.name == name) => only = Some(name),
+            ["--only", name] => {
+                let names: Vec<_> = BENCHES.iter().map(|bench| bench.name).collect();
+                return Err(format!("no benchmark `{name}`; there are: {}", names.join(", ")));
+            }
+            ["--scale", share] => {
+                scale = Scale(share.parse().map_err(|_| format!("`{share}` is not a number"))?);
+            }
+            _ => return Err(format!("unknown arguments: {}", pair.join(" "))),
+        }
+    }
+    Ok((only, scale))
+}

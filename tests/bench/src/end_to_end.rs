@@ -1,0 +1,102 @@
+//! The whole road: PostgreSQL, the real binary, the HubSpot simulator without rate limits.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use crate::child::{Cost, measure};
+use crate::figure::Figure;
+use crate::{Scale, warehouse};
+
+const PROJECT: &str = "version: 1\nproject: bench\nconnections:\n  \
+    warehouse: { type: postgres, url: \"${WAREHOUSE_URL}\" }\n  \
+    hubspot: { type: hubspot, token: \"${HUBSPOT_TOKEN}\", base_url: \"${HUBSPOT_BASE_URL}\" }\n";
+
+const SYNC: &str = "version: 1\nsync: bench\n\
+    model: { connection: warehouse, table: bench_rows, primary_key: id }\n\
+    changes: { method: watermark, column: updated_at, lag: 5m }\n\
+    destination: { connection: hubspot, object: contacts, match_on: { email: email } }\n\
+    mode: upsert\nmappings:\n  firstname: name\n  active_days: active_days\n  mrr: mrr\n  \
+    traits: { from: traits, as: string }\n  first_seen: created_at\n";
+
+const PROPERTIES: [&str; 4] = [
+    "property.contacts.active_days=number",
+    "property.contacts.mrr=number",
+    "property.contacts.traits=string",
+    "property.contacts.first_seen=datetime",
+];
+
+/// First load, a run that finds nothing changed, and a full compare that finds nothing changed.
+pub(crate) fn run(scale: &Scale) -> Vec<Figure> {
+    let rows = scale.rows(200_000);
+    let database = warehouse::rows(rows);
+    let simulator = Simulator::start();
+    let project = tempfile::tempdir().expect("a folder");
+    std::fs::create_dir(project.path().join("syncs")).expect("a folder");
+    std::fs::write(project.path().join("outflow.yml"), PROJECT).expect("a file");
+    std::fs::write(project.path().join("syncs/bench.yml"), SYNC).expect("a file");
+    let outflow = |args: &[&str]| {
+        let mut command = Command::new(binary());
+        command.args(["run", "-q", "-s", "bench"]).args(args);
+        command.env("WAREHOUSE_URL", &database.url).env("HUBSPOT_TOKEN", "pat-bench");
+        command.env("HUBSPOT_BASE_URL", &simulator.url).current_dir(project.path());
+        measure(&mut command)
+    };
+    let first = outflow(&[]);
+    let nothing = outflow(&[]);
+    let full = outflow(&["--full-refresh"]);
+    let mut figures = Vec::new();
+    for (name, cost) in [("first_load", first), ("no_change", nothing), ("full_compare", full)] {
+        figures.extend(of_run(name, cost, rows));
+    }
+    figures
+}
+
+fn of_run(name: &str, cost: Cost, rows: u64) -> Vec<Figure> {
+    let name = |what: &str| format!("end_to_end.{name}.{what}");
+    vec![
+        Figure::info(&name("wall"), cost.wall_s, "s"),
+        Figure::info(&name("rows_per_second"), rows as f64 / cost.wall_s, "rows/s"),
+        Figure::info(&name("cpu"), cost.cpu_s, "s"),
+        Figure::info(&name("cpu_per_row"), cost.cpu_s * 1e6 / rows as f64, "us"),
+        Figure::at_most(&name("peak_rss"), cost.peak_rss_mb, "MB", 256.0),
+    ]
+}
+
+/// The release binary beside this program.
+fn binary() -> PathBuf {
+    let this = std::env::current_exe().expect("this program has a path");
+    let binary = this.parent().unwrap_or(Path::new(".")).join("outflow");
+    assert!(binary.exists(), "{} is missing: start this through `make bench`", binary.display());
+    binary
+}
+
+/// A simulator in a process of its own, so that its cost is not ours.
+struct Simulator {
+    url: String,
+    child: Child,
+}
+
+impl Simulator {
+    fn start() -> Self {
+        let mut command = Command::new(binary());
+        command.args(["simulate", "hubspot", "--port", "0", "--limits", "off"]);
+        for property in PROPERTIES {
+            command.args(["--option", property]);
+        }
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("the simulator starts");
+        let stdout = child.stdout.take().expect("stdout is a pipe");
+        let mut line = String::new();
+        BufReader::new(stdout).read_line(&mut line).expect("the simulator says where it is");
+        let url = line.split_whitespace().last().unwrap_or_default().to_owned();
+        assert!(url.starts_with("http://"), "unexpected: {line}");
+        Self { url, child }
+    }
+}
+
+impl Drop for Simulator {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
