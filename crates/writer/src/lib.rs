@@ -1,1 +1,27 @@
-//! See README.md.
+#![doc = include_str!("../README.md")]
+
+mod attribution;
+mod base_url;
+pub mod codes;
+pub mod encode;
+mod http;
+mod kind;
+pub mod options;
+mod pace;
+mod retry_after;
+mod scrub;
+mod tls;
+mod window;
+
+pub use attribution::Outcomes;
+pub use base_url::BaseUrl;
+pub use codes::CODES;
+pub use http::{ANSWER_BYTES_MAX, Client, ClientOptions, Reply, Request, bearer};
+pub use kind::{DestinationKind, OpenArgs, Simulate};
+pub use pace::{Pacer, PacerOptions, Permit, Signals, wait};
+pub use retry_after::{WAIT_MAX, in_words, retry_after};
+pub use scrub::{MESSAGE_CHARS_MAX, scrub};
+pub use window::Reported;
+
+/// The HTTP vocabulary of [`Request`] and [`Reply`], so that destinations agree on one version.
+pub use reqwest::{Method, header};
