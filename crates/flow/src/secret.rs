@@ -5,9 +5,10 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// A secret string. Prints as `***`, has no `Serialize`.
+/// A secret string. Prints as `***`, has no `Serialize`; its JSON Schema says `writeOnly`.
 #[derive(Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(transparent)]
+#[schemars(extend("writeOnly" = true))]
 pub struct Secret(String);
 
 impl Secret {
