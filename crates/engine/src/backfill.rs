@@ -69,7 +69,7 @@ pub async fn backfill(
         BackfillScope::Keys(keys) => pages_of_keys(sync, keys, after.as_ref()),
     };
     let drain = options.stop.drain.clone();
-    let rows_max = options.rows_max;
+    let (drain, rows_max) = (options.stop.drain.clone(), options.rows_max);
     let advance = Advance::Backfill { spec: spec.clone(), rows_before };
     let job = Job { pages, forced: true, advance, asked: None };
     let report = execute(sync, ports, &lease, (job, options), watch).await?;

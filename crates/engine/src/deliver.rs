@@ -322,7 +322,9 @@ fn reason_of(error: &Error) -> &'static str {
 /// The error a run ends with when a call cannot be repeated any more.
 fn given_up(error: Error) -> Error {
     match (error.retry(), error.kind()) {
-        (Retry::Never, _) | (_, Kind::Unreachable | Kind::Credentials | Kind::Config) => error,
+        // A wait that is too long says itself when it ends.
+        (Retry::Never | Retry::After(_), _) => error,
+        (_, Kind::Unreachable | Kind::Credentials | Kind::Config) => error,
         _ => {
             let message = format!("gave up after repeated failures; the last one was {error}");
             Error::new(&codes::E4002, message).with_source(error)

@@ -45,8 +45,8 @@ impl Scale {
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
-    if let ["read-once", url, query] = args[..] {
-        return read::read_once(url, query);
+    if let ["read-once", url, table] = args[..] {
+        return read::read_once(url, table);
     }
     let (only, scale) = match options(&args) {
         Ok(options) => options,

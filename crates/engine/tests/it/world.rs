@@ -1,0 +1,470 @@
+//! A small world for the real engine: a source, a destination and a store in memory, all scripted and all watching
+//! for what must never happen.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use engine::{Delivery, Ports, Progress, RetryPolicy, RunOptions, SpoolLimits, Stop, Sync, Watch};
+use flow::arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use flow::arrow::datatypes::{DataType, Field as ArrowField, Schema, SchemaRef, TimeUnit};
+use flow::metrics::Metrics;
+use flow::{
+    Attribution, BackfillProgress, Batch, Changes, Checked, Clock, Code, ColumnInfo, Commit,
+    Destination, Entry, Error, Field, FieldKind, Key, Kind, Lease, Limits, MatchHash, Mode, Model,
+    NullRule, ObjectSchema, Opening, Outcome, Position, Read, ReadRequest, Receipt, Relation, Result,
+    RunRecord, Scope, Source, Store, StoredWatermark, Trigger, Watermark, WriteBatch,
+};
+
+pub(crate) static POISON: Code = Code {
+    id: "R299",
+    kind: Kind::Poison,
+    title: "the whole call was refused",
+    cause: "A test says so.",
+    remedy: "none",
+};
+pub(crate) static DOWN: Code = Code { id: "E2999", kind: Kind::Failed, ..POISON };
+pub(crate) static REFUSED: Code = Code { id: "R298", kind: Kind::Row, ..POISON };
+pub(crate) static CUT: Code = Code { id: "E1999", kind: Kind::Failed, ..POISON };
+
+/// One row of the model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Person {
+    pub(crate) id: i64,
+    pub(crate) email: String,
+    pub(crate) name: String,
+    pub(crate) updated_at: i64,
+}
+
+pub(crate) fn people(ids: std::ops::Range<i64>) -> Vec<Person> {
+    ids.map(|id| Person {
+        id,
+        email: format!("user{id}@example.com"),
+        name: format!("name {id}"),
+        updated_at: 1_000_000 * (id + 1),
+    })
+    .collect()
+}
+
+/// What the destination does with its next calls, first to last; then it behaves.
+pub(crate) type Script = Box<dyn FnMut(&[String]) -> Option<Behaviour> + Send>;
+
+pub(crate) enum Behaviour {
+    /// The whole call fails; nothing is applied.
+    Fails(Error),
+    /// Everything is applied, and the answer is lost.
+    AppliesAndFails(Error),
+    /// Rows for which this says so get this outcome instead.
+    Rows(Box<dyn Fn(&str) -> Option<Outcome> + Send>),
+}
+
+#[derive(Default)]
+pub(crate) struct Remote {
+    /// Records by e-mail: name.
+    pub(crate) records: BTreeMap<String, String>,
+    /// Every call's e-mails, in order of arrival.
+    pub(crate) calls: Vec<Vec<String>>,
+    in_flight: HashSet<String>,
+}
+
+pub(crate) struct FakeDestination {
+    pub(crate) remote: Mutex<Remote>,
+    pub(crate) script: Mutex<Option<Script>>,
+    pub(crate) latency: Duration,
+}
+
+#[async_trait]
+impl Destination for FakeDestination {
+    fn limits(&self, _object: &str) -> Result<Limits> {
+        Ok(Limits {
+            rows_max: 10,
+            bytes_max: 1 << 20,
+            in_flight_max: 4,
+            modes: &[Mode::Upsert],
+            attribution: Attribution::EchoedId,
+            null_rule: NullRule::EmptyString,
+        })
+    }
+
+    async fn describe(&self, object: &str) -> Result<ObjectSchema> {
+        let field = |name: &str, unique| Field {
+            name: name.to_owned(),
+            label: name.to_owned(),
+            kind: FieldKind::Text { chars_max: None },
+            required: false,
+            unique,
+            read_only: false,
+            folds_case: false,
+        };
+        let fields = vec![field("email", true), field("name", false)];
+        Ok(ObjectSchema { object: object.to_owned(), fields, open: false })
+    }
+
+    fn objects(&self) -> Vec<String> {
+        vec!["contacts".to_owned()]
+    }
+
+    async fn write(&self, batch: &WriteBatch) -> Result<Receipt> {
+        let column = |name: &str| -> Vec<String> {
+            let column = batch.payload.fields.column_by_name(name).expect("mapped");
+            column.as_string::<i32>().iter().map(|v| v.unwrap_or_default().to_owned()).collect()
+        };
+        let (emails, names) = (column("email"), column("name"));
+        assert!(!emails.is_empty() && emails.len() <= 10, "the limit of the destination is kept");
+        {
+            let mut remote = self.remote();
+            remote.calls.push(emails.clone());
+            for email in &emails {
+                assert!(remote.in_flight.insert(email.clone()), "D3: two calls in flight for {email}");
+            }
+        }
+        tokio::time::sleep(self.latency).await;
+        let behaviour = self.script.lock().unwrap().as_mut().and_then(|script| script(&emails));
+        let mut remote = self.remote();
+        for email in &emails {
+            remote.in_flight.remove(email);
+        }
+        let mut outcomes = Vec::new();
+        for (email, name) in emails.iter().zip(names) {
+            let special = match &behaviour {
+                Some(Behaviour::Fails(_)) => continue,
+                Some(Behaviour::Rows(outcome_of)) => outcome_of(email),
+                _ => None,
+            };
+            outcomes.push(special.unwrap_or_else(|| {
+                let created = remote.records.insert(email.clone(), name).is_none();
+                Outcome::Delivered { created: Some(created), remote_id: None }
+            }));
+        }
+        match behaviour {
+            Some(Behaviour::Fails(error) | Behaviour::AppliesAndFails(error)) => Err(error),
+            _ => Ok(Receipt { outcomes }),
+        }
+    }
+}
+
+impl FakeDestination {
+    pub(crate) fn remote(&self) -> MutexGuard<'_, Remote> {
+        self.remote.lock().unwrap()
+    }
+}
+
+/// Rows in memory, read in batches of 7, optionally cut once after so many batches.
+pub(crate) struct FakeSource {
+    pub(crate) rows: Mutex<Vec<Person>>,
+    pub(crate) cut_after: Mutex<Option<usize>>,
+    pub(crate) open_reads: Arc<AtomicUsize>,
+}
+
+pub(crate) fn schema() -> SchemaRef {
+    let at = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+    Arc::new(Schema::new(vec![
+        ArrowField::new("id", DataType::Int64, true),
+        ArrowField::new("email", DataType::Utf8, true),
+        ArrowField::new("name", DataType::Utf8, true),
+        ArrowField::new("updated_at", at, true),
+    ]))
+}
+
+#[async_trait]
+impl Source for FakeSource {
+    async fn check(&self, _model: &Model) -> Result<Checked> {
+        let columns = schema()
+            .fields()
+            .iter()
+            .map(|field| ColumnInfo {
+                name: field.name().clone(),
+                data_type: field.data_type().clone(),
+                source_type: "test".to_owned(),
+            })
+            .collect();
+        Ok(Checked { columns, findings: Vec::new() })
+    }
+
+    async fn discover(&self, _relation: Option<&Relation>) -> Result<Vec<(String, Vec<ColumnInfo>)>> {
+        Ok(Vec::new())
+    }
+
+    async fn read(&self, request: ReadRequest) -> Result<Box<dyn Read>> {
+        let mut rows = self.rows.lock().unwrap().clone();
+        rows.sort_by_key(|row| (row.updated_at, row.id.to_string()));
+        rows.retain(|row| match &request.scope {
+            Scope::All | Scope::Where(_) => true,
+            Scope::Since(from) => row.updated_at >= from.0,
+            Scope::Range { from, to } => (from.0..to.0).contains(&row.updated_at),
+            Scope::Keys(keys) => keys.iter().any(|key| key.as_str() == row.id.to_string()),
+        });
+        if let Some(Position { watermark: Some(watermark), key }) = &request.after {
+            let after = (watermark.0, key.as_str().to_owned());
+            rows.retain(|row| (row.updated_at, row.id.to_string()) > after);
+        }
+        self.open_reads.fetch_add(1, Ordering::SeqCst);
+        Ok(Box::new(FakeRead {
+            opening: Opening {
+                schema: schema(),
+                clock: Watermark(i64::MAX - 1),
+                duplicates: Arc::default(),
+            },
+            rows,
+            cut_after: self.cut_after.lock().unwrap().take(),
+            open_reads: Arc::clone(&self.open_reads),
+        }))
+    }
+}
+
+struct FakeRead {
+    opening: Opening,
+    rows: Vec<Person>,
+    cut_after: Option<usize>,
+    open_reads: Arc<AtomicUsize>,
+}
+
+impl Drop for FakeRead {
+    fn drop(&mut self) {
+        self.open_reads.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+#[async_trait]
+impl Read for FakeRead {
+    fn opening(&self) -> &Opening {
+        &self.opening
+    }
+
+    async fn next(&mut self) -> Result<Option<Batch>> {
+        if let Some(left) = &mut self.cut_after {
+            if *left == 0 {
+                return Err(Error::new(&CUT, "cut").with_retry(flow::Retry::Backoff));
+            }
+            *left -= 1;
+        }
+        if self.rows.is_empty() {
+            return Ok(None);
+        }
+        let rest = self.rows.split_off(self.rows.len().min(7));
+        let rows = std::mem::replace(&mut self.rows, rest);
+        let last = rows.last().map(|row| Position {
+            watermark: Some(Watermark(row.updated_at)),
+            key: Key::from_parts(&[row.id.to_string()]),
+        });
+        Ok(Some(Batch { rows: to_arrow(&rows), faults: Vec::new(), last }))
+    }
+}
+
+fn to_arrow(rows: &[Person]) -> RecordBatch {
+    let at: TimestampMicrosecondArray = rows.iter().map(|row| Some(row.updated_at)).collect();
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(Int64Array::from_iter_values(rows.iter().map(|row| row.id))),
+        Arc::new(StringArray::from_iter_values(rows.iter().map(|row| &row.email))),
+        Arc::new(StringArray::from_iter_values(rows.iter().map(|row| &row.name))),
+        Arc::new(at.with_timezone("UTC")),
+    ];
+    RecordBatch::try_new(schema(), columns).expect("the columns fit the schema")
+}
+
+/// The state in memory. `commits` keeps every commit for the tests to look at.
+#[derive(Default)]
+pub(crate) struct Memory {
+    pub(crate) ledger: HashMap<Key, Entry>,
+    pub(crate) rejects: BTreeMap<String, &'static str>,
+    pub(crate) watermark: Option<StoredWatermark>,
+    pub(crate) backfills: HashMap<String, BackfillProgress>,
+    pub(crate) runs: Vec<RunRecord>,
+    pub(crate) commits: usize,
+    pub(crate) stolen: bool,
+}
+
+#[derive(Default)]
+pub(crate) struct FakeStore(pub(crate) Mutex<Memory>);
+
+impl FakeStore {
+    pub(crate) fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.0.lock().unwrap()
+    }
+}
+
+#[async_trait]
+impl Store for FakeStore {
+    async fn acquire(&self, sync: &str, _at: i64) -> Result<Lease> {
+        Ok(Lease { sync: sync.to_owned(), epoch: 1, held: Box::new(()) })
+    }
+
+    async fn put_run(&self, _lease: &Lease, run: &RunRecord) -> Result<()> {
+        let runs = &mut self.memory().runs;
+        runs.retain(|known| known.id != run.id);
+        runs.push(run.clone());
+        Ok(())
+    }
+
+    async fn watermark(&self, _sync: &str) -> Result<Option<StoredWatermark>> {
+        Ok(self.memory().watermark.clone())
+    }
+
+    async fn backfill(&self, _sync: &str, spec: &str) -> Result<Option<BackfillProgress>> {
+        Ok(self.memory().backfills.get(spec).cloned())
+    }
+
+    async fn lookup(&self, _sync: &str, keys: &[Key]) -> Result<Vec<Option<Entry>>> {
+        let memory = self.memory();
+        Ok(keys.iter().map(|key| memory.ledger.get(key).cloned()).collect())
+    }
+
+    async fn owners(&self, _sync: &str, matches: &[MatchHash]) -> Result<Vec<Option<Key>>> {
+        let memory = self.memory();
+        let owner = |hash: &MatchHash| {
+            memory.ledger.iter().find(|(_, e)| e.match_hash == Some(*hash)).map(|(k, _)| k.clone())
+        };
+        Ok(matches.iter().map(owner).collect())
+    }
+
+    async fn mark_dirty(&self, _lease: &Lease, keys: &[Key]) -> Result<()> {
+        for key in keys {
+            if let Some(entry) = self.memory().ledger.get_mut(key) {
+                entry.acknowledged = None;
+            }
+        }
+        Ok(())
+    }
+
+    async fn commit(&self, _lease: &Lease, commit: Commit) -> Result<()> {
+        let mut memory = self.memory();
+        if memory.stolen {
+            static STOLEN: Code = Code { id: "E3999", kind: Kind::Lease, ..POISON };
+            return Err(Error::new(&STOLEN, "another run took over"));
+        }
+        memory.commits += 1;
+        for key in commit.resolved {
+            memory.rejects.remove(key.as_str());
+        }
+        for change in commit.ledger {
+            memory.ledger.insert(change.key, change.entry);
+        }
+        for reject in commit.rejects {
+            let key = reject.key.map_or_else(String::new, |key| key.as_str().to_owned());
+            memory.rejects.insert(key, reject.code.id);
+        }
+        if let Some(watermark) = commit.watermark {
+            assert!(memory.watermark.as_ref().is_none_or(|w| w.watermark <= watermark.watermark));
+            memory.watermark = Some(watermark);
+        }
+        if let Some(progress) = commit.backfill {
+            memory.backfills.insert(progress.spec.clone(), progress);
+        }
+        assert_eq!(commit.counts.unaccounted(), 0, "every commit balances");
+        Ok(())
+    }
+
+    async fn end_backfill(&self, _lease: &Lease, spec: &str) -> Result<()> {
+        self.memory().backfills.remove(spec);
+        Ok(())
+    }
+
+    async fn open_rejects(&self, _sync: &str) -> Result<(u64, Option<i64>)> {
+        Ok((self.memory().rejects.len() as u64, None))
+    }
+}
+
+#[derive(Debug)]
+struct StillClock(AtomicI64);
+
+impl Clock for StillClock {
+    fn now_micros(&self) -> i64 {
+        self.0.fetch_add(1, Ordering::SeqCst)
+    }
+}
+
+pub(crate) struct Nobody;
+
+impl Watch for Nobody {
+    fn progress(&self, _progress: &Progress) {}
+}
+
+/// The whole world.
+pub(crate) struct World {
+    pub(crate) source: Arc<FakeSource>,
+    pub(crate) destination: Arc<FakeDestination>,
+    pub(crate) store: Arc<FakeStore>,
+    pub(crate) sync: Sync,
+    pub(crate) ports: Ports,
+    pub(crate) stop: Stop,
+    _dir: tempfile::TempDir,
+}
+
+impl World {
+    pub(crate) fn new(rows: Vec<Person>) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let source = Arc::new(FakeSource {
+            rows: Mutex::new(rows),
+            cut_after: Mutex::new(None),
+            open_reads: Arc::default(),
+        });
+        let destination = Arc::new(FakeDestination {
+            remote: Mutex::default(),
+            script: Mutex::default(),
+            latency: Duration::from_millis(20),
+        });
+        let store = Arc::new(FakeStore::default());
+        let ports = Ports {
+            source: Arc::<FakeSource>::clone(&source),
+            destination: Arc::<FakeDestination>::clone(&destination),
+            store: Arc::<FakeStore>::clone(&store),
+            metrics: Metrics::new("test", "test"),
+            clock: Arc::new(StillClock(AtomicI64::new(1_800_000_000_000_000))),
+            spool_dir: dir.path().to_owned(),
+            spool: SpoolLimits::default(),
+            retry: RetryPolicy::default(),
+        };
+        let model = Model {
+            relation: Relation::Table("people".to_owned()),
+            primary_key: vec!["id".to_owned()],
+            changes: Changes::Watermark { column: "updated_at".to_owned(), lag_micros: 3_000_000 },
+        };
+        let mappings = serde_json::from_str(r#"{"name": "name"}"#).expect("a mapping");
+        let sync = Sync {
+            name: "people".to_owned(),
+            model: Arc::new(model),
+            source: "warehouse".to_owned(),
+            destination: "crm".to_owned(),
+            object: "contacts".to_owned(),
+            match_on: vec![("email".to_owned(), "email".to_owned())],
+            mode: Mode::Upsert,
+            mappings,
+            delivery: Delivery::default(),
+            rejected_max: None,
+        };
+        Self { source, destination, store, sync, ports, stop: Stop::default(), _dir: dir }
+    }
+
+    pub(crate) fn options(&self) -> RunOptions {
+        RunOptions {
+            trigger: Trigger::Manual,
+            full_refresh: false,
+            rows_max: None,
+            fail_fast: false,
+            stop: self.stop.clone(),
+        }
+    }
+
+    pub(crate) async fn run(&self) -> Result<engine::RunReport, engine::RunFailure> {
+        engine::run(&self.sync, &self.ports, self.options(), &Nobody).await
+    }
+
+    pub(crate) fn script(&self, script: impl FnMut(&[String]) -> Option<Behaviour> + Send + 'static) {
+        *self.destination.script.lock().unwrap() = Some(Box::new(script));
+    }
+
+    /// D1: the destination holds the source.
+    #[track_caller]
+    pub(crate) fn converged(&self) {
+        let rows = self.source.rows.lock().unwrap();
+        let expected: BTreeMap<_, _> =
+            rows.iter().map(|row| (row.email.clone(), row.name.clone())).collect();
+        assert_eq!(self.destination.remote().records, expected);
+    }
+
+    pub(crate) fn calls(&self) -> usize {
+        self.destination.remote().calls.len()
+    }
+}
