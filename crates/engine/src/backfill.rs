@@ -68,7 +68,6 @@ pub async fn backfill(
         BackfillScope::Where(condition) => vec![page(sync, Scope::Where(condition), after)],
         BackfillScope::Keys(keys) => pages_of_keys(sync, keys, after.as_ref()),
     };
-    let drain = options.stop.drain.clone();
     let (drain, rows_max) = (options.stop.drain.clone(), options.rows_max);
     let advance = Advance::Backfill { spec: spec.clone(), rows_before };
     let job = Job { pages, forced: true, advance, asked: None };

@@ -144,6 +144,7 @@ struct Part {
     attempts: Attempts,
 }
 
+#[expect(clippy::large_enum_variant, reason = "lives only from one attempt to the next")]
 enum Next {
     Done,
     /// After this pause.

@@ -41,7 +41,7 @@ enum Ended {
 
 impl Reading {
     /// Reads all pages into `spool` and closes it with the result.
-    pub(crate) async fn into_spool(self, spool: Arc<Spool>) {
+    pub(crate) async fn fill(self, spool: Arc<Spool>) {
         let unless_closed = CloseOnDrop(Arc::clone(&spool));
         let result = self.read_pages(&spool).await;
         spool.close(result);
@@ -185,7 +185,7 @@ impl Mapping {
     }
 
     /// Maps everything in the spool, in order, until it ends (then sends `None`) or nobody listens.
-    pub(crate) async fn from_spool(
+    pub(crate) async fn map_spool(
         mut self,
         spool: Arc<Spool>,
         metrics: Arc<Metrics>,

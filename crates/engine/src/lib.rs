@@ -3,6 +3,7 @@
 mod backfill;
 mod check;
 pub mod codes;
+mod conductor;
 mod deliver;
 mod diff;
 mod intake;
@@ -13,6 +14,7 @@ mod request;
 mod retry;
 mod run;
 mod settle;
+mod sort;
 mod spool;
 mod sync;
 

@@ -40,14 +40,15 @@ pub(crate) fn changed_since(sync: &Sync, stored: Option<Watermark>) -> Scope {
 pub(crate) fn page(sync: &Sync, scope: Scope, after: Option<Position>) -> Page {
     let columns = transform::columns(&sync.mappings, &sync.match_on);
     let model = Arc::clone(&sync.model);
-    Page {
-        request: ReadRequest { model, columns, scope, after, rows_max: None },
-        ends_at: None,
-    }
+    Page { request: ReadRequest { model, columns, scope, after, rows_max: None }, ends_at: None }
 }
 
 /// Pages for these keys, in key order, each once, going on after `after`.
-pub(crate) fn pages_of_keys(sync: &Sync, mut keys: Vec<Key>, after: Option<&Position>) -> Vec<Page> {
+pub(crate) fn pages_of_keys(
+    sync: &Sync,
+    mut keys: Vec<Key>,
+    after: Option<&Position>,
+) -> Vec<Page> {
     keys.sort_unstable();
     keys.dedup();
     let done = after.map_or(0, |after| keys.partition_point(|key| *key <= after.key));

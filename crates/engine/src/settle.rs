@@ -128,7 +128,10 @@ impl Settler {
     /// An unchanged row whose open reject is over.
     pub(crate) fn resolved(&mut self, key: Key, entry: Entry) {
         self.next.commit.resolved.push(key.clone());
-        self.next.commit.ledger.push(LedgerChange { key, entry: Entry { rejected: None, ..entry } });
+        self.next
+            .commit
+            .ledger
+            .push(LedgerChange { key, entry: Entry { rejected: None, ..entry } });
     }
 
     /// Rows whose open reject is over since they left the model.

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use flow::arrow::array::RecordBatch;
+use flow::arrow::compute::concat_batches;
 use flow::{Batch, Error, Fault, Opening, Position, Result};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -188,7 +189,9 @@ impl Spool {
     }
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
     tokio::task::spawn_blocking(work).await.map_err(|error| {
         Error::new(&codes::E4007, "a spool file was not finished").with_source(error)
     })?
@@ -227,13 +230,10 @@ fn read_rows(path: &Path) -> Result<RecordBatch, parquet::errors::ParquetError> 
     let builder = ParquetRecordBatchReaderBuilder::try_new(File::open(path)?)?;
     let schema = builder.schema().clone();
     let batches = builder.build()?.collect::<Result<Vec<_>, _>>()?;
-    Ok(flow::arrow::compute::concat_batches(&schema, &batches)?)
+    Ok(concat_batches(&schema, &batches)?)
 }
 
-fn unusable(
-    path: &Path,
-    error: impl Into<Box<dyn std::error::Error + Send + Sync>>,
-) -> Error {
+fn unusable(path: &Path, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
     let error = error.into();
     Error::new(&codes::E4006, format!("{}: {error}", path.display())).with_source(error)
 }
@@ -242,7 +242,9 @@ fn unusable(
 mod tests {
     use std::sync::Arc;
 
-    use flow::arrow::array::{ArrayRef, Int64Array, ListArray, StringArray, TimestampMicrosecondArray};
+    use flow::arrow::array::{
+        ArrayRef, Int64Array, ListArray, StringArray, TimestampMicrosecondArray,
+    };
     use flow::arrow::datatypes::Int32Type;
 
     use super::*;
@@ -253,9 +255,7 @@ mod tests {
             ("name", Arc::new(StringArray::from(vec![Some("zażółć 🦀"), None]))),
             (
                 "at",
-                Arc::new(
-                    TimestampMicrosecondArray::from(vec![i64::MAX, n]).with_timezone("UTC"),
-                ),
+                Arc::new(TimestampMicrosecondArray::from(vec![i64::MAX, n]).with_timezone("UTC")),
             ),
             (
                 "tags",

@@ -1,4 +1,6 @@
 //! The real engine in a small world of scripted ports, under paused time.
 
+#![expect(clippy::unwrap_used, reason = "a test may fail")]
+
 mod promises;
 mod world;

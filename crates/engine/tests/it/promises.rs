@@ -127,7 +127,8 @@ async fn a_row_that_is_never_answered_ends_as_a_reject_and_stays_dirty() {
     let world = World::new(people(0..10));
     world.script(|_| {
         Some(Behaviour::Rows(Box::new(|email| {
-            (email == "user5@example.com").then_some(Outcome::Unknown { reason: "not in the answer" })
+            (email == "user5@example.com")
+                .then_some(Outcome::Unknown { reason: "not in the answer" })
         })))
     });
     let report = world.run().await.unwrap();
@@ -275,7 +276,7 @@ async fn an_owner_whose_lease_was_taken_over_stops() {
     world.store.memory().stolen = true;
     let failure = world.run().await.unwrap_err();
     assert_eq!(failure.error.kind(), flow::Kind::Lease);
-    assert!(world.calls() < 60, "{} calls after the lease was lost", world.calls());
+    assert!(world.calls() <= 4 * 25 + 8, "{} calls after the lease was lost", world.calls());
 }
 
 #[tokio::test(start_paused = true)]
@@ -285,10 +286,12 @@ async fn a_backfill_that_was_interrupted_goes_on_where_it_stopped() {
     let before = world.store.memory().watermark.clone();
     let scope = || BackfillScope::Range { from: Watermark(0), to: Watermark(i64::MAX) };
     let first = engine::RunOptions { rows_max: Some(60), ..world.options() };
-    let report = engine::backfill(&world.sync, &world.ports, (scope(), first), &Nobody).await.unwrap();
+    let report =
+        engine::backfill(&world.sync, &world.ports, (scope(), first), &Nobody).await.unwrap();
     assert_eq!(report.run.counts.delivered(), 60);
     let rest = world.options();
-    let report = engine::backfill(&world.sync, &world.ports, (scope(), rest), &Nobody).await.unwrap();
+    let report =
+        engine::backfill(&world.sync, &world.ports, (scope(), rest), &Nobody).await.unwrap();
     let delivered = report.run.counts.delivered();
     assert!((140..150).contains(&delivered), "{delivered}: at most the cut batch is sent twice");
     assert_eq!(world.store.memory().watermark, before);
@@ -310,7 +313,8 @@ async fn a_retry_sends_the_current_row_and_closes_the_reject_of_a_row_that_is_go
     *world.destination.script.lock().unwrap() = None;
     world.source.rows.lock().unwrap().remove(2);
     let keys = vec![Key::from_parts(&["1"]), Key::from_parts(&["2"])];
-    let report = engine::retry(&world.sync, &world.ports, (keys, world.options()), &Nobody).await.unwrap();
+    let report =
+        engine::retry(&world.sync, &world.ports, (keys, world.options()), &Nobody).await.unwrap();
     assert_eq!((report.run.counts.delivered(), report.open_rejects), (1, 0));
     world.converged();
 }

@@ -8,14 +8,16 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use engine::{Delivery, Ports, Progress, RetryPolicy, RunOptions, SpoolLimits, Stop, Sync, Watch};
-use flow::arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use flow::arrow::array::{
+    ArrayRef, AsArray, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
+};
 use flow::arrow::datatypes::{DataType, Field as ArrowField, Schema, SchemaRef, TimeUnit};
 use flow::metrics::Metrics;
 use flow::{
     Attribution, BackfillProgress, Batch, Changes, Checked, Clock, Code, ColumnInfo, Commit,
     Destination, Entry, Error, Field, FieldKind, Key, Kind, Lease, Limits, MatchHash, Mode, Model,
-    NullRule, ObjectSchema, Opening, Outcome, Position, Read, ReadRequest, Receipt, Relation, Result,
-    RunRecord, Scope, Source, Store, StoredWatermark, Trigger, Watermark, WriteBatch,
+    NullRule, ObjectSchema, Opening, Outcome, Position, Read, ReadRequest, Receipt, Relation,
+    Result, RunRecord, Scope, Source, Store, StoredWatermark, Trigger, Watermark, WriteBatch,
 };
 
 pub(crate) static POISON: Code = Code {
@@ -51,13 +53,16 @@ pub(crate) fn people(ids: std::ops::Range<i64>) -> Vec<Person> {
 /// What the destination does with its next calls, first to last; then it behaves.
 pub(crate) type Script = Box<dyn FnMut(&[String]) -> Option<Behaviour> + Send>;
 
+/// The outcome of the row with this e-mail, where it is not the usual one.
+pub(crate) type OutcomeOf = Box<dyn Fn(&str) -> Option<Outcome> + Send>;
+
 pub(crate) enum Behaviour {
     /// The whole call fails; nothing is applied.
     Fails(Error),
     /// Everything is applied, and the answer is lost.
     AppliesAndFails(Error),
     /// Rows for which this says so get this outcome instead.
-    Rows(Box<dyn Fn(&str) -> Option<Outcome> + Send>),
+    Rows(OutcomeOf),
 }
 
 #[derive(Default)]
@@ -117,7 +122,10 @@ impl Destination for FakeDestination {
             let mut remote = self.remote();
             remote.calls.push(emails.clone());
             for email in &emails {
-                assert!(remote.in_flight.insert(email.clone()), "D3: two calls in flight for {email}");
+                assert!(
+                    remote.in_flight.insert(email.clone()),
+                    "D3: two calls in flight for {email}"
+                );
             }
         }
         tokio::time::sleep(self.latency).await;
@@ -183,7 +191,10 @@ impl Source for FakeSource {
         Ok(Checked { columns, findings: Vec::new() })
     }
 
-    async fn discover(&self, _relation: Option<&Relation>) -> Result<Vec<(String, Vec<ColumnInfo>)>> {
+    async fn discover(
+        &self,
+        _relation: Option<&Relation>,
+    ) -> Result<Vec<(String, Vec<ColumnInfo>)>> {
         Ok(Vec::new())
     }
 
@@ -451,7 +462,10 @@ impl World {
         engine::run(&self.sync, &self.ports, self.options(), &Nobody).await
     }
 
-    pub(crate) fn script(&self, script: impl FnMut(&[String]) -> Option<Behaviour> + Send + 'static) {
+    pub(crate) fn script(
+        &self,
+        script: impl FnMut(&[String]) -> Option<Behaviour> + Send + 'static,
+    ) {
         *self.destination.script.lock().unwrap() = Some(Box::new(script));
     }
 

@@ -1,0 +1,345 @@
+//! Leads rows from the mapped chunks to the commit: starts calls, takes answers, commits, and ends in good order.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use flow::metrics::Busy;
+use flow::{Error, Key, Kind, Lease, Result, RunCounts, RunRecord, Watermark};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
+use transform::{Mapped, RunMeta};
+
+use crate::deliver::{Batcher, Call, Caller, Delivery};
+use crate::intake::{Chunk, Mapping, Reading, task_lost};
+use crate::prepare::Prepared;
+use crate::request::Page;
+use crate::run::Job;
+use crate::settle::Settler;
+use crate::spool::Spool;
+use crate::{Ports, Progress, RunOptions, Sync, Watch, codes};
+
+/// A commit happens at least this often while rows are settled.
+const COMMIT_INTERVAL: Duration = Duration::from_millis(500);
+/// A commit holds about so many rows at most.
+const COMMIT_ROWS: usize = 16_384;
+/// Mapped batches that wait for the conductor.
+const CHUNKS_WAITING: usize = 2;
+
+/// Mapped chunks; `None` is a clean end.
+type Chunks = mpsc::Receiver<Result<Option<Chunk>>>;
+
+/// How the conducting ended.
+#[derive(Default)]
+pub(crate) struct Outcome {
+    pub(crate) counts: RunCounts,
+    pub(crate) reached: Option<Watermark>,
+    pub(crate) interrupted: bool,
+    pub(crate) error: Option<Error>,
+}
+
+/// Leads rows from the mapped chunks to the commit.
+pub(crate) struct Conductor<'a> {
+    pub(crate) sync: &'a Sync,
+    pub(crate) ports: &'a Ports,
+    pub(crate) lease: &'a Lease,
+    pub(crate) options: &'a RunOptions,
+    run_id: Arc<str>,
+    prepared: Arc<Prepared>,
+    meta: RunMeta,
+    caller: Arc<Caller>,
+    pub(crate) forced: bool,
+    in_flight_max: usize,
+    pub(crate) settler: Settler,
+    pub(crate) batcher: Batcher,
+    pub(crate) ready: VecDeque<Call>,
+    pub(crate) calls: JoinSet<Delivery>,
+    /// Rows taken from the read: the books must add up to it.
+    pub(crate) read: u64,
+    /// Newest change seen.
+    pub(crate) newest: Option<i64>,
+    /// Rows in calls that have no answer yet.
+    in_flight_rows: u64,
+    /// Rows left for the next run.
+    pub(crate) parked: u64,
+    /// Rows sent so far, for `rows_max`.
+    pub(crate) sent: u64,
+    committed_at: Instant,
+    failure: Option<Error>,
+    /// No more rows are taken.
+    closing: bool,
+}
+
+impl<'a> Conductor<'a> {
+    pub(crate) fn new(
+        sync: &'a Sync,
+        ports: &'a Ports,
+        lease: &'a Lease,
+        (prepared, job, options, run): (Prepared, &Job, &'a RunOptions, &RunRecord),
+    ) -> Self {
+        let limits = &prepared.limits;
+        let run_id: Arc<str> = run.id.as_str().into();
+        let caller = Caller {
+            destination: Arc::clone(&ports.destination),
+            metrics: Arc::clone(&ports.metrics),
+            sync: sync.name.as_str().into(),
+            name: sync.destination.as_str().into(),
+            object: sync.object.as_str().into(),
+            mode: sync.mode,
+            match_on: sync.match_on.iter().map(|(field, _)| field.clone()).collect(),
+            run_id: Arc::clone(&run_id),
+            retry: ports.retry,
+            drain: options.stop.drain.clone(),
+        };
+        let delivery = sync.delivery;
+        let rows_max = delivery.batch_rows.unwrap_or(limits.rows_max).min(limits.rows_max);
+        let in_flight_max =
+            delivery.max_concurrency.unwrap_or(limits.in_flight_max).min(limits.in_flight_max);
+        Self {
+            sync,
+            ports,
+            lease,
+            options,
+            run_id,
+            meta: RunMeta {
+                id: run.id.clone(),
+                sync: sync.name.clone(),
+                started_at: run.started_at,
+            },
+            caller: Arc::new(caller),
+            forced: job.forced,
+            in_flight_max: in_flight_max.max(1),
+            settler: Settler::new(job.advance.clone()),
+            batcher: Batcher::new(rows_max),
+            prepared: Arc::new(prepared),
+            ready: VecDeque::new(),
+            calls: JoinSet::new(),
+            read: 0,
+            newest: None,
+            in_flight_rows: 0,
+            parked: 0,
+            sent: 0,
+            committed_at: Instant::now(),
+            failure: None,
+            closing: false,
+        }
+    }
+
+    /// Reads, maps, compares, sends, settles and commits until everything has an answer or the run must end.
+    pub(crate) async fn conduct(mut self, job: Job, watch: &dyn Watch) -> Outcome {
+        let mut asked = job.asked;
+        let (mut chunks, _tasks) = match self.start_reading(job.pages) {
+            Ok(started) => started,
+            Err(error) => return self.outcome(Some(error)),
+        };
+        let stop = self.options.stop.clone();
+        let mut ended = false;
+        let result = loop {
+            self.start_calls();
+            if (ended || self.closing) && self.calls.is_empty() {
+                break Ok(());
+            }
+            let hungry = !ended && !self.closing && self.ready.is_empty();
+            let step = tokio::select! {
+                biased;
+                () = stop.abort.cancelled() => {
+                    break Err(Error::new(&codes::E4004, "the run was aborted by a second signal"));
+                }
+                () = stop.drain.cancelled(), if !self.closing => { self.close(); Ok(()) }
+                Some(done) = self.calls.join_next(), if !self.calls.is_empty() => self.settle(done),
+                chunk = chunks.recv(), if hungry => match chunk {
+                    Some(Ok(Some(chunk))) => {
+                        forget_found(&mut asked, &chunk.mapped);
+                        self.take(chunk).await
+                    }
+                    Some(Ok(None)) => { ended = true; self.flush(); Ok(()) }
+                    Some(Err(error)) => Err(error),
+                    None => Err(Error::new(&codes::E4007, "the mapping ended without an end")),
+                },
+                () = tokio::time::sleep_until(self.committed_at + COMMIT_INTERVAL),
+                    if self.settler.has_news() => self.commit().await,
+            };
+            let step = match step {
+                Ok(()) => self.commit_when_due().await,
+                failed => failed,
+            };
+            if let Err(error) = step {
+                if error.kind() == Kind::Lease {
+                    break Err(error);
+                }
+                self.fail(error);
+            }
+            watch.progress(&self.progress());
+        };
+        let complete = ended && self.failure.is_none() && !stop.drain.is_cancelled();
+        if complete {
+            self.settler.gone(asked.into_iter().flatten());
+        }
+        if !matches!(&result, Err(error) if error.kind() == Kind::Lease)
+            && let Err(error) = self.commit().await
+        {
+            self.fail(error);
+        }
+        watch.progress(&self.progress());
+        self.outcome(result.err())
+    }
+
+    /// Starts the tasks that read and map; they end with the handles.
+    fn start_reading(&self, pages: Vec<Page>) -> Result<(Chunks, [AbortOnDropHandle<()>; 2])> {
+        let spool = Spool::new(&self.ports.spool_dir, self.ports.spool)?;
+        let (sender, chunks) = mpsc::channel(CHUNKS_WAITING);
+        let reading = Reading {
+            source: Arc::clone(&self.ports.source),
+            pages,
+            retry: self.ports.retry,
+            drain: self.options.stop.drain.clone(),
+            metrics: Arc::clone(&self.ports.metrics),
+            sync: self.sync.name.as_str().into(),
+            spool_bytes_max: self.ports.spool.memory_bytes_max + self.ports.spool.disk_bytes_max,
+        };
+        let sync = Arc::new(self.sync.clone());
+        let mapping = Mapping::new(sync, Arc::clone(&self.prepared), self.meta.clone());
+        let metrics = Arc::clone(&self.ports.metrics);
+        let reader = tokio::spawn(reading.fill(Arc::clone(&spool)));
+        let mapper = tokio::spawn(mapping.map_spool(spool, metrics, sender));
+        Ok((chunks, [AbortOnDropHandle::new(reader), AbortOnDropHandle::new(mapper)]))
+    }
+
+    /// Starts calls while there is room.
+    pub(crate) fn start_calls(&mut self) {
+        if self.closing && self.failure.is_none() && !self.options.stop.drain.is_cancelled() {
+            self.ready.extend(self.batcher.flush());
+        }
+        while self.failure.is_none() && self.calls.len() < self.in_flight_max {
+            if self.options.stop.drain.is_cancelled() {
+                break;
+            }
+            let Some(call) = self.ready.pop_front() else { break };
+            self.in_flight_rows += call.rows.len() as u64;
+            let caller = Arc::clone(&self.caller);
+            self.calls.spawn(async move { caller.deliver(call).await });
+        }
+        let name = &self.sync.destination;
+        self.ports.metrics.in_flight(name, self.calls.len(), self.in_flight_max);
+    }
+
+    /// Takes the answers of a call.
+    pub(crate) fn settle(&mut self, done: Result<Delivery, tokio::task::JoinError>) -> Result<()> {
+        let mut delivery = done.map_err(task_lost)?;
+        self.in_flight_rows -= delivery.settled.len() as u64 + delivery.unsettled;
+        self.parked += delivery.unsettled;
+        let error = delivery.error.take();
+        let before = self.settler.total().rejected;
+        self.settler.delivered(delivery);
+        match error {
+            Some(error) => Err(error),
+            None => self.stop_on_reject(self.settler.total().rejected - before),
+        }
+    }
+
+    pub(crate) fn stop_on_reject(&mut self, rejects: u64) -> Result<()> {
+        if rejects > 0 && (self.options.fail_fast || self.sync.delivery.stop_on_reject) {
+            return Err(Error::new(
+                &codes::E4005,
+                "a row was rejected and the run stops on rejects",
+            ));
+        }
+        Ok(())
+    }
+
+    /// The last rows make calls that are not full.
+    pub(crate) fn flush(&mut self) {
+        self.ready.extend(self.batcher.flush());
+    }
+
+    /// Takes no more rows; what is in flight is finished.
+    pub(crate) fn close(&mut self) {
+        self.closing = true;
+    }
+
+    fn fail(&mut self, error: Error) {
+        self.closing = true;
+        if self.failure.is_none() {
+            self.failure = Some(error);
+        }
+    }
+
+    async fn commit_when_due(&mut self) -> Result<()> {
+        let due =
+            self.committed_at.elapsed() >= COMMIT_INTERVAL || self.settler.waiting() >= COMMIT_ROWS;
+        if due && self.settler.has_news() { self.commit().await } else { Ok(()) }
+    }
+
+    /// Writes everything settled in one transaction, then lets the metrics follow (X5).
+    pub(crate) async fn commit(&mut self) -> Result<()> {
+        if !self.settler.has_news() {
+            return Ok(());
+        }
+        let now = self.ports.clock.now_micros();
+        let mut settled = self.settler.take(&self.run_id, now);
+        let watermark = settled.commit.watermark.as_ref().map(|stored| stored.watermark);
+        let commit = std::mem::take(&mut settled.commit);
+        let began = Instant::now();
+        let result = self.ports.store.commit(self.lease, commit).await;
+        let metrics = &self.ports.metrics;
+        metrics.commit(began.elapsed(), result.is_ok());
+        metrics.busy(&self.sync.name, Busy::Commit, began.elapsed());
+        result?;
+        self.committed_at = Instant::now();
+        self.settler.committed(&settled);
+        let rejected: Vec<_> =
+            settled.rejected.iter().map(|((stage, code), rows)| (*stage, *code, *rows)).collect();
+        metrics.settled(&self.sync.name, &settled.counts, &rejected);
+        for changed_at in &settled.changed_at {
+            let micros = u64::try_from(now - changed_at).unwrap_or(0);
+            metrics.delivery_latency(&self.sync.name, Duration::from_micros(micros));
+        }
+        if let Some(watermark) = watermark {
+            metrics.delivered_watermark(&self.sync.name, watermark);
+        }
+        Ok(())
+    }
+
+    fn progress(&self) -> Progress {
+        let total = self.settler.total();
+        let in_flight = self.waiting_rows();
+        self.ports.metrics.backlog(&self.sync.name, in_flight);
+        Progress {
+            read: self.read,
+            unchanged: total.unchanged,
+            delivered: total.delivered(),
+            rejected: total.rejected,
+            in_flight,
+            requests: total.requests,
+        }
+    }
+
+    /// Rows taken that have no answer yet.
+    fn waiting_rows(&self) -> u64 {
+        let ready: u64 = self.ready.iter().map(|call| call.rows.len() as u64).sum();
+        self.batcher.waiting() + ready + self.in_flight_rows
+    }
+
+    /// The books at the end: what has no answer is parked.
+    fn outcome(self, error: Option<Error>) -> Outcome {
+        let parked = self.parked + self.waiting_rows();
+        let counts = RunCounts { read: self.read, parked, ..self.settler.total() };
+        Outcome {
+            counts,
+            reached: self.settler.reached(),
+            interrupted: self.options.stop.drain.is_cancelled(),
+            error: error.or(self.failure),
+        }
+    }
+}
+
+/// Of the keys asked for, those without a row remain.
+fn forget_found(asked: &mut Option<Vec<Key>>, mapped: &Mapped) {
+    if let Some(keys) = asked {
+        let rejected = mapped.rejects.iter().filter_map(|reject| reject.key.as_ref());
+        let found: HashSet<&Key> = mapped.keys.iter().chain(rejected).collect();
+        keys.retain(|key| !found.contains(key));
+    }
+}

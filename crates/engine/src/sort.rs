@@ -1,0 +1,206 @@
+//! From a mapped chunk to calls: compares it with the ledger, books every row that is not sent, and makes calls of the
+//! others.
+
+use flow::arrow::error::ArrowError;
+use flow::metrics::Busy;
+use flow::{Entry, Error, Key, MatchHash, Reject, Result, Stage, Watermark};
+use tokio::time::Instant;
+use transform::Mapped;
+
+use crate::codes;
+use crate::conductor::Conductor;
+use crate::deliver::{Call, Row};
+use crate::diff::{self, Verdict};
+use crate::intake::Chunk;
+
+impl Conductor<'_> {
+    /// Compares a chunk with the ledger and makes calls of what must be sent.
+    pub(crate) async fn take(&mut self, chunk: Chunk) -> Result<()> {
+        self.wait_for_pending(&chunk).await?;
+        let began = Instant::now();
+        let (verdicts, entries, priors) = self.compare(&chunk.mapped).await?;
+        let Chunk { rows: read, mut mapped, changed_at, position, clock } = chunk;
+        self.see(&changed_at);
+        // From here on every row of the chunk is in the books, and the range stays open until its rows are settled.
+        self.read += read;
+        let range = self.settler.begin(position, clock);
+        let rejected_before = self.settler.total().rejected;
+        for (reject, prior) in std::mem::take(&mut mapped.rejects).into_iter().zip(priors) {
+            self.settler.refused(reject, prior);
+        }
+        let (mut send, mut rows) = self.sort_out(&mapped, verdicts, entries);
+        for (row, index) in rows.iter_mut().zip(&send) {
+            row.range = range;
+            row.changed_at = changed_at[*index as usize];
+        }
+        self.limit(range, &mut send, &mut rows);
+        self.settler.send(range, &rows);
+        let sent = rows.len() as u64;
+        let made = self.make_calls(&mapped, &send, rows).await;
+        self.ports.metrics.busy(&self.sync.name, Busy::Diff, began.elapsed());
+        if made.is_err() {
+            self.parked += sent;
+        }
+        made?;
+        self.stop_on_reject(self.settler.total().rejected - rejected_before)
+    }
+
+    /// Asks the ledger: the verdict and entry of every mapped row, and the entry of every row refused by the mapping.
+    async fn compare(&self, mapped: &Mapped) -> Result<Compared> {
+        let (store, sync) = (&self.ports.store, &self.sync.name);
+        let entries = store.lookup(sync, &mapped.keys).await?;
+        let mut verdicts = diff::compare(&mapped.fingerprints, &entries, self.forced);
+        let asked = diff::newly_matched(mapped, &entries, &verdicts);
+        let hashes: Vec<_> = asked.iter().map(|row| mapped.matches[*row]).collect();
+        let owners = store.owners(sync, &hashes).await?;
+        diff::settle_conflicts(mapped, (&asked, &owners), &mut verdicts);
+        let refused: Vec<_> =
+            mapped.rejects.iter().filter_map(|reject| reject.key.clone()).collect();
+        let mut known = store.lookup(sync, &refused).await?.into_iter();
+        let priors = mapped
+            .rejects
+            .iter()
+            .map(|reject| reject.key.as_ref().and_then(|_| known.next().flatten()))
+            .collect();
+        Ok((verdicts, entries, priors))
+    }
+
+    /// Books every row that is not sent, and gives back the others: their indices and what is kept of them.
+    fn sort_out(
+        &mut self,
+        mapped: &Mapped,
+        verdicts: Vec<Verdict>,
+        entries: Vec<Option<Entry>>,
+    ) -> (Vec<u32>, Vec<Row>) {
+        let (mut send, mut rows) = (Vec::new(), Vec::new());
+        let (mut unchanged, mut held) = (0, 0);
+        for (index, (verdict, entry)) in verdicts.into_iter().zip(entries).enumerate() {
+            let prior = entry.unwrap_or_default();
+            let key = &mapped.keys[index];
+            match verdict {
+                Verdict::Unchanged { resolves } => {
+                    unchanged += 1;
+                    if resolves {
+                        self.settler.resolved(key.clone(), prior);
+                    }
+                }
+                Verdict::Held => held += 1,
+                Verdict::Conflict => {
+                    self.settler.refused(conflict(key.clone()), Some(prior));
+                }
+                Verdict::Send => {
+                    send.push(index as u32);
+                    rows.push(Row {
+                        range: 0,
+                        key: key.clone(),
+                        match_hash: mapped.matches[index],
+                        fingerprint: mapped.fingerprints[index],
+                        prior,
+                        changed_at: None,
+                        ambiguous: false,
+                    });
+                }
+            }
+        }
+        self.settler.unchanged(unchanged);
+        self.settler.held(held);
+        (send, rows)
+    }
+
+    async fn make_calls(&mut self, mapped: &Mapped, send: &[u32], rows: Vec<Row>) -> Result<()> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        self.mark_dirty(&rows).await?;
+        let payload = mapped.payload.take(send).map_err(payload_lost)?;
+        self.ready.extend(self.batcher.push(Call { rows, payload }).map_err(payload_lost)?);
+        Ok(())
+    }
+
+    /// Remembers the newest change, for the metrics.
+    fn see(&mut self, changed_at: &[Option<i64>]) {
+        let newest = changed_at.iter().flatten().max().copied().max(self.newest);
+        if let (Some(at), true) = (newest, newest != self.newest) {
+            self.newest = newest;
+            self.ports.metrics.source_watermark(&self.sync.name, Watermark(at));
+        }
+    }
+
+    /// Lets everything be settled first when a row of the chunk, or its record, is still on its way (D3).
+    async fn wait_for_pending(&mut self, chunk: &Chunk) -> Result<()> {
+        let mapped = &chunk.mapped;
+        let rejected = mapped.rejects.iter().filter_map(|reject| reject.key.as_ref());
+        let waits = self.settler.has_pending()
+            && (mapped
+                .keys
+                .iter()
+                .zip(&mapped.matches)
+                .any(|(k, m)| self.settler.is_pending(k, *m))
+                || rejected.into_iter().any(|key| self.settler.is_pending(key, MatchHash(0))));
+        if !waits {
+            return Ok(());
+        }
+        self.flush();
+        loop {
+            self.start_calls();
+            let done = tokio::select! {
+                () = self.options.stop.abort.cancelled() => {
+                    return Err(Error::new(&codes::E4004, "the run was aborted by a second signal"));
+                }
+                done = self.calls.join_next() => done,
+            };
+            match done {
+                Some(done) => self.settle(done)?,
+                None => return self.commit().await,
+            }
+        }
+    }
+
+    /// Leaves rows beyond `rows_max` for the next run.
+    fn limit(&mut self, range: u64, send: &mut Vec<u32>, rows: &mut Vec<Row>) {
+        let room = self.options.rows_max.map_or(u64::MAX, |max| max - self.sent.min(max));
+        let room = usize::try_from(room).unwrap_or(usize::MAX);
+        if rows.len() > room {
+            self.parked += (rows.len() - room) as u64;
+            send.truncate(room);
+            rows.truncate(room);
+            self.settler.stop_at(range);
+        }
+        self.sent += rows.len() as u64;
+        if self.options.rows_max.is_some_and(|max| self.sent >= max) {
+            self.close();
+        }
+    }
+
+    /// Forgets what the ledger says of records about to change: if the answer is lost, they are sent again (D4).
+    async fn mark_dirty(&self, rows: &[Row]) -> Result<()> {
+        let keys: Vec<_> = rows
+            .iter()
+            .filter(|row| row.prior.acknowledged.is_some())
+            .map(|row| row.key.clone())
+            .collect();
+        if keys.is_empty() {
+            return Ok(());
+        }
+        self.ports.store.mark_dirty(self.lease, &keys).await
+    }
+}
+
+/// Verdict and entry of every mapped row; entry of every row the mapping refused.
+type Compared = (Vec<Verdict>, Vec<Option<Entry>>, Vec<Option<Entry>>);
+
+fn conflict(key: Key) -> Reject {
+    Reject {
+        key: Some(key),
+        stage: Stage::Validate,
+        code: &codes::R401,
+        field: None,
+        reason: codes::R401.title.to_owned(),
+        // Who holds the value may change without this row changing: it is looked at again whenever it is read.
+        fingerprint: None,
+    }
+}
+
+fn payload_lost(error: ArrowError) -> Error {
+    Error::new(&codes::E4007, "mapped rows could not be put together").with_source(error)
+}
