@@ -321,6 +321,55 @@ fn the_tree_has_one_version_of_what_crosses_borders() {
 }
 
 #[test]
+fn every_dependency_is_used_and_has_its_reason_in_contributing() {
+    let manifest = text("Cargo.toml");
+    let section = manifest
+        .split("[workspace.dependencies]")
+        .nth(1)
+        .and_then(|rest| rest.split("\n[").next())
+        .expect("the workspace lists its dependencies");
+    let ours: BTreeSet<String> = crates().into_iter().map(|(name, ..)| name).collect();
+    let used: String = crates().into_iter().map(|(.., manifest)| manifest).collect();
+    let reasons = text("CONTRIBUTING.md");
+    let mut wrong = Vec::new();
+    for name in section.lines().filter_map(|line| line.split_once(" = ")).map(|(name, _)| name) {
+        if !used.contains(&format!("\n{name}.workspace = true"))
+            && !used.contains(&format!("\n{name} = {{ workspace = true"))
+        {
+            wrong.push(format!("{name} is used by no crate"));
+        }
+        let word =
+            Regex::new(&format!(r"(?m)^\|[^|]*\b{}\b[^|]*\|", regex::escape(name))).expect("valid");
+        if !ours.contains(name) && !word.is_match(&reasons) {
+            wrong.push(format!("{name} has no reason in CONTRIBUTING.md"));
+        }
+    }
+    none("workspace dependencies", &wrong);
+}
+
+#[test]
+fn a_simulator_shares_no_code_with_its_writer() {
+    let shared = Regex::new(r"\b(?:flow|writer|engine|transform)::|\bcrate::[a-z_]+::(?:[a-z_]+)")
+        .expect("valid");
+    let mut wrong = Vec::new();
+    for (file, source) in with_extension("rs") {
+        let Some((vendor, _)) =
+            file.strip_prefix("crates/writer-").and_then(|f| f.split_once("/simulator/"))
+        else {
+            continue;
+        };
+        let own = format!("crate::{}::simulator", vendor.rsplit('/').next().unwrap_or_default());
+        wrong.extend(
+            shared
+                .find_iter(without_tests(&source))
+                .filter(|found| !found.as_str().starts_with(&own))
+                .map(|found| format!("{file}: {}", found.as_str())),
+        );
+    }
+    none("names a simulator takes from its writer or from our own vocabulary", &wrong);
+}
+
+#[test]
 fn metric_names_are_written_in_one_file() {
     let home = "crates/flow/src/metrics.rs";
     let literal = Regex::new(r#""(outflow_[a-z0-9_]+)""#).expect("valid");
