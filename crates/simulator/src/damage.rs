@@ -23,6 +23,7 @@ pub(crate) fn scripted(rule: &FaultRule, status: u16, manners: &dyn Manners) -> 
         Kind::Vendor => manners.refuse(&Refusal {
             status,
             policy: rule.policy.clone(),
+            wait_ms: None,
             category: rule.category.clone(),
             message: rule.message.clone(),
         }),

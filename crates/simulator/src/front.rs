@@ -55,7 +55,7 @@ pub(crate) async fn front(State(desk): State<Arc<Desk>>, request: Request, next:
         },
     );
     let line = parts.extensions.get::<Line>().cloned();
-    let answer = match desk.manners.admit(&parts.headers, operation) {
+    let answer = match desk.manners.admit(&parts, operation) {
         Ok(()) => {
             let verdict = desk.arrive(operation, now);
             let levels = verdict.levels;
@@ -99,7 +99,13 @@ impl Outcome {
 
 fn throttled(desk: &Desk, level: &Level) -> Outcome {
     let policy = Some(level.policy.to_owned());
-    Outcome::of(desk.manners.refuse(&Refusal { status: 429, policy, ..Refusal::default() }))
+    let wait_ms = Some(level.wait_ms);
+    Outcome::of(desk.manners.refuse(&Refusal {
+        status: 429,
+        policy,
+        wait_ms,
+        ..Refusal::default()
+    }))
 }
 
 struct Arrival<'a> {

@@ -1,12 +1,14 @@
 //! What a vendor brings to a simulator: its routes, its quotas, and how it says no.
 
+use std::sync::Arc;
+
 use axum::Router;
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method};
 use axum::response::Response;
 use serde_json::Value;
 
 use crate::{Level, Quota};
-use std::sync::Arc;
 
 /// What a request asks for, in the vendor's terms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +26,8 @@ pub struct Refusal {
     pub status: u16,
     /// Rate-limit policy, for 429.
     pub policy: Option<String>,
+    /// Milliseconds until the limit allows a call again, for 429.
+    pub wait_ms: Option<u64>,
     /// Error category, where the script names one.
     pub category: Option<String>,
     /// Message, where the script names one.
@@ -37,7 +41,7 @@ pub trait Manners: Send + Sync + 'static {
 
     /// Checks the credentials; an `Err` is sent as it is and uses up no quota.
     #[expect(clippy::result_large_err, reason = "the error is the answer itself")]
-    fn admit(&self, headers: &HeaderMap, operation: Operation) -> Result<(), Response>;
+    fn admit(&self, request: &Parts, operation: Operation) -> Result<(), Response>;
 
     /// A refusal in the vendor's shape.
     fn refuse(&self, refusal: &Refusal) -> Response;
