@@ -1,0 +1,209 @@
+//! The framing of `COPY ... (FORMAT binary)`: header, tuples, trailer, cut anywhere into chunks.
+
+use flow::arrow::array::RecordBatch;
+use flow::arrow::datatypes::SchemaRef;
+use flow::{Error, Fault, Result};
+
+use super::decode::{Column, Refused};
+use super::types::Carry;
+use crate::codes;
+
+const SIGNATURE: &[u8; 11] = b"PGCOPY\n\xff\r\n\0";
+
+/// Turns the bytes of one COPY after the other, with the same columns, into batches.
+pub(super) struct Decoder {
+    schema: SchemaRef,
+    columns: Vec<Column>,
+    /// Start of a tuple whose rest has not arrived.
+    carry: Vec<u8>,
+    stage: Stage,
+    rows: usize,
+    bytes: usize,
+    faults: Vec<Fault>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Header,
+    Tuples,
+    Done,
+}
+
+/// Rows that were decoded together.
+pub(super) struct Decoded {
+    pub(super) rows: RecordBatch,
+    pub(super) faults: Vec<Fault>,
+}
+
+impl Decoder {
+    /// A decoder for these columns, which the fields of `schema` name.
+    pub(super) fn new<'a>(schema: SchemaRef, carries: impl Iterator<Item = &'a Carry>) -> Self {
+        let columns = carries.map(Column::new).collect();
+        Self {
+            schema,
+            columns,
+            carry: Vec::new(),
+            stage: Stage::Header,
+            rows: 0,
+            bytes: 0,
+            faults: Vec::new(),
+        }
+    }
+
+    /// Rows decoded since the last batch.
+    pub(super) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Bytes decoded since the last batch.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Decodes what is complete and keeps the rest.
+    ///
+    /// # Errors
+    /// `E1024` for bytes that are not what was announced.
+    pub(super) fn push(&mut self, chunk: &[u8]) -> Result<()> {
+        if self.carry.is_empty() {
+            let used = self.consume(chunk)?;
+            self.carry.extend_from_slice(&chunk[used..]);
+            return Ok(());
+        }
+        let mut carry = std::mem::take(&mut self.carry);
+        carry.extend_from_slice(chunk);
+        let used = self.consume(&carry)?;
+        carry.drain(..used);
+        self.carry = carry;
+        Ok(())
+    }
+
+    /// The decoded rows; `None` when there are none.
+    ///
+    /// # Errors
+    /// `E1024` for text that is not UTF-8.
+    pub(super) fn take(&mut self) -> Result<Option<Decoded>> {
+        if self.rows == 0 {
+            return Ok(None);
+        }
+        let arrays = self.columns.iter_mut().map(Column::finish).collect::<Result<Vec<_>, _>>();
+        let rows = arrays.and_then(|arrays| RecordBatch::try_new(self.schema.clone(), arrays));
+        let rows = rows.map_err(|error| broken(&format!("rows that are no batch: {error}")))?;
+        self.rows = 0;
+        self.bytes = 0;
+        Ok(Some(Decoded { rows, faults: std::mem::take(&mut self.faults) }))
+    }
+
+    /// Ends one COPY, so that the next may begin.
+    ///
+    /// # Errors
+    /// `E1024` when its trailer has not arrived: the stream was cut (R3).
+    pub(super) fn end(&mut self) -> Result<()> {
+        if self.stage != Stage::Done || !self.carry.is_empty() {
+            return Err(broken("a COPY without its trailer"));
+        }
+        self.stage = Stage::Header;
+        Ok(())
+    }
+
+    fn consume(&mut self, data: &[u8]) -> Result<usize> {
+        let mut used = 0;
+        while let Some(length) = self.complete(&data[used..])? {
+            let part = &data[used..used + length];
+            match self.stage {
+                Stage::Header => self.stage = Stage::Tuples,
+                Stage::Tuples if length == 2 && part == (-1_i16).to_be_bytes() => {
+                    self.stage = Stage::Done;
+                }
+                Stage::Tuples => self.tuple(&part[2..])?,
+                Stage::Done => return Err(broken("bytes after the end of a COPY")),
+            }
+            used += length;
+        }
+        Ok(used)
+    }
+
+    /// Length of the next part; `None` while it is not complete.
+    fn complete(&self, data: &[u8]) -> Result<Option<usize>> {
+        match self.stage {
+            Stage::Header => header(data),
+            Stage::Done => Ok((!data.is_empty()).then_some(data.len())),
+            Stage::Tuples => {
+                let Some(count) = data.first_chunk::<2>() else { return Ok(None) };
+                let count = i16::from_be_bytes(*count);
+                if count == -1 {
+                    return Ok(Some(2));
+                }
+                if usize::try_from(count) != Ok(self.columns.len()) {
+                    return Err(broken("a row with another number of columns"));
+                }
+                let mut length = 2;
+                for _ in 0..count {
+                    let Some(field) = data.get(length..length + 4) else { return Ok(None) };
+                    length += 4 + field_length(field)?.unwrap_or(0);
+                }
+                Ok((length <= data.len()).then_some(length))
+            }
+        }
+    }
+
+    /// Decodes one complete tuple, without its column count.
+    fn tuple(&mut self, mut data: &[u8]) -> Result<()> {
+        self.bytes += data.len();
+        for (index, column) in self.columns.iter_mut().enumerate() {
+            let (field, rest) = data.split_at_checked(4).ok_or_else(|| broken("a short row"))?;
+            data = rest;
+            let value = match field_length(field)? {
+                Some(length) => {
+                    let (value, rest) =
+                        data.split_at_checked(length).ok_or_else(|| broken("a short row"))?;
+                    data = rest;
+                    Some(value)
+                }
+                None => None,
+            };
+            match column.append(value) {
+                Ok(()) => {}
+                Err(Refused::Fault(reason)) => {
+                    let column = self.schema.field(index).name().clone();
+                    self.faults.push(Fault { row: self.rows, column, reason });
+                }
+                Err(Refused::Corrupt) => {
+                    let name = self.schema.field(index).name();
+                    return Err(broken(&format!("a value of column {name} of another type")));
+                }
+            }
+        }
+        self.rows += 1;
+        Ok(())
+    }
+}
+
+/// Length of the header with its extension; `None` while it is not complete.
+fn header(data: &[u8]) -> Result<Option<usize>> {
+    let known = data.len().min(SIGNATURE.len());
+    if data[..known] != SIGNATURE[..known] {
+        return Err(broken("no binary COPY"));
+    }
+    let Some(fixed) = data.first_chunk::<19>() else { return Ok(None) };
+    // The upper half of the flags changes the format of the rest.
+    if fixed[11..13] != [0, 0] {
+        return Err(broken("a COPY format of a later version"));
+    }
+    let extension = u32::from_be_bytes([fixed[15], fixed[16], fixed[17], fixed[18]]) as usize;
+    let length = 19 + extension;
+    Ok((data.len() >= length).then_some(length))
+}
+
+/// Length of a field; `None` for NULL.
+fn field_length(field: &[u8]) -> Result<Option<usize>> {
+    let length = field.try_into().map(i32::from_be_bytes).unwrap_or(-2);
+    match length {
+        -1 => Ok(None),
+        _ => usize::try_from(length).map(Some).map_err(|_| broken("a field of negative length")),
+    }
+}
+
+fn broken(what: &str) -> Error {
+    Error::new(&codes::E1024_PROTOCOL, format!("the warehouse sent {what}"))
+}

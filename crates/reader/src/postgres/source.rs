@@ -1,0 +1,194 @@
+//! The port's source: check a model, list relations, open a read.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use flow::metrics::Metrics;
+use flow::{
+    Changes, Checked, ColumnInfo, Error, Model, Opening, ReadRequest, Relation, Result, Retry,
+    Scope, Source, Watermark,
+};
+use tokio::time::Instant;
+
+use super::columns::{Column, Layout, describe};
+use super::connect::Connector;
+use super::options::Options;
+use super::query::Query;
+use super::read::{Plan, Read};
+use super::relation::{self, Target};
+use super::session::{Session, Settings};
+use super::{check, discover, duplicates};
+use crate::OpenArgs;
+use crate::codes;
+
+/// A PostgreSQL warehouse. Opening it touches no network.
+pub struct Postgres {
+    connection: String,
+    connector: Connector,
+    settings: Settings,
+    batch_rows: usize,
+    metrics: Arc<Metrics>,
+}
+
+impl std::fmt::Debug for Postgres {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Postgres({} at {})", self.connection, self.connector.place())
+    }
+}
+
+impl Postgres {
+    /// Checks the options.
+    ///
+    /// # Errors
+    /// `E1001` for options that cannot be right; the text holds no secret.
+    pub fn open(args: OpenArgs) -> Result<Self> {
+        let options = Options::parse(&args.connection, args.options.clone())?;
+        Ok(Self {
+            connector: Connector::new(&args, &options)?,
+            settings: Settings::of(&options),
+            batch_rows: options.batch_rows,
+            connection: args.connection,
+            metrics: args.metrics,
+        })
+    }
+
+    async fn connect(&self) -> Result<Session> {
+        Session::connect(&self.connector, &self.settings).await
+    }
+
+    fn count(&self, kind: &'static str, since: Instant) {
+        self.metrics.warehouse_query(&self.connection, kind, since.elapsed());
+    }
+
+    /// Looks ahead, in a transaction that holds no snapshot: what the read will lock.
+    async fn look_ahead(&self, session: &Session, request: &ReadRequest) -> Result<Vec<String>> {
+        session.begin_looking().await?;
+        let view = View::of(session, &request.model, &request.columns).await?;
+        if let Scope::Where(condition) = &request.scope {
+            relation::check_condition(session, &view.target, condition).await?;
+        }
+        let tables = relation::tables_under(session, &view.whole()).await?;
+        let lock = relation::lockable(session, &view.target, &tables).await?;
+        session.commit().await?;
+        Ok(lock)
+    }
+}
+
+/// A model as a transaction sees it.
+pub(super) struct View {
+    pub(super) target: Target,
+    pub(super) layout: Layout,
+    /// All columns, in the model's order.
+    described: Vec<ColumnInfo>,
+}
+
+impl View {
+    pub(super) async fn of(session: &Session, model: &Model, wanted: &[String]) -> Result<Self> {
+        let target = relation::resolve(session, &model.relation).await?;
+        let sql = format!("SELECT {}.* FROM {}", super::columns::ALIAS, target.from);
+        let statement = session.prepare(&sql, &format!("describing {}", target.label)).await?;
+        let columns = describe(session, &statement).await?;
+        let described = columns.iter().map(Column::info).collect();
+        Ok(Self { target, layout: Layout::new(columns, model, wanted)?, described })
+    }
+
+    /// A SELECT of everything the read needs, in no order.
+    fn whole(&self) -> String {
+        format!("SELECT {} FROM {}", self.layout.projection(), self.target.from)
+    }
+}
+
+#[async_trait]
+impl Source for Postgres {
+    async fn check(&self, model: &Model) -> Result<Checked> {
+        let since = Instant::now();
+        let session = self.connect().await?;
+        session.begin_looking().await?;
+        let view = View::of(&session, model, &[]).await?;
+        let tables = relation::tables_under(&session, &view.whole()).await?;
+        let findings = check::findings(&session, model, &view, &tables).await?;
+        session.commit().await?;
+        session.end();
+        self.count("check", since);
+        Ok(Checked { columns: view.described, findings })
+    }
+
+    async fn discover(&self, of: Option<&Relation>) -> Result<Vec<(String, Vec<ColumnInfo>)>> {
+        let since = Instant::now();
+        let session = self.connect().await?;
+        session.begin_looking().await?;
+        let found = match of {
+            None => discover::relations(&session).await?,
+            Some(relation) => vec![discover::columns(&session, relation).await?],
+        };
+        session.commit().await?;
+        session.end();
+        self.count("discover", since);
+        Ok(found)
+    }
+
+    async fn read(&self, request: ReadRequest) -> Result<Box<dyn flow::Read>> {
+        let since = Instant::now();
+        let session = self.connect().await?;
+        let lock = self.look_ahead(&session, &request).await?;
+        session.begin_reading(&lock).await?;
+        let clock = clock(&session).await?;
+        let View { target, layout, .. } =
+            View::of(&session, &request.model, &request.columns).await?;
+        let not_null = duplicates::not_null(&session, &target).await?;
+        let query = Query {
+            from: &target.from,
+            layout: &layout,
+            keys_nullable: !layout.key_columns().all(|key| not_null.contains(&key.name)),
+        };
+        let parts = query.parts(&request.scope, request.after.as_ref())?;
+        let selects: Vec<_> = parts.into_iter().map(|part| (query.select(&part), part)).collect();
+        let mut tables = Vec::new();
+        for (select, _) in &selects {
+            tables.extend(relation::tables_under(&session, select).await?);
+        }
+        tables.sort();
+        tables.dedup();
+        let generation = relation::generation(&session, &tables).await?;
+        let found = match duplicates::is_guarded(&session, &target, &layout).await? {
+            true => Default::default(),
+            false => duplicates::find(&session, &query, &request.scope).await?,
+        };
+        let opening = Opening { schema: layout.schema(), clock, duplicates: Arc::new(found) };
+        let (metrics, connection) = (self.metrics.clone(), self.connection.clone());
+        let plan = Plan {
+            session,
+            parts: selects.into_iter().map(|(select, part)| (part, select)).collect(),
+            rows_max: request.rows_max,
+            batch_rows: self.batch_rows,
+            tables,
+            generation,
+            finished: Box::new(move || {
+                metrics.warehouse_query(&connection, "read", since.elapsed());
+            }),
+            layout,
+        };
+        Ok(Box::new(Read::start(opening, plan)))
+    }
+}
+
+/// The first query of a reading transaction: it takes the snapshot and fixes the transaction as read-only.
+///
+/// The clock is the transaction's start, which is never after the snapshot.
+async fn clock(session: &Session) -> Result<Watermark> {
+    const SQL: &str = "SELECT (pg_catalog.date_part('epoch', pg_catalog.now()) * 1000000)::int8";
+    let rows = session.query(SQL, &[], "taking the snapshot").await?;
+    let micros = rows.first().map(|row| row.get(0));
+    micros.map(Watermark).ok_or_else(|| {
+        Error::new(&codes::E1024_PROTOCOL, "the warehouse did not say what time it is")
+            .with_retry(Retry::Backoff)
+    })
+}
+
+/// The lag of a watermark model.
+pub(super) fn lag_micros(model: &Model) -> Option<i64> {
+    match &model.changes {
+        Changes::Watermark { lag_micros, .. } => Some(*lag_micros),
+        Changes::Snapshot => None,
+    }
+}

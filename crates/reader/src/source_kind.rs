@@ -1,0 +1,52 @@
+//! The table of warehouses: what `type:` in a project file may say, and how each is opened.
+
+use std::fmt;
+use std::sync::Arc;
+
+use flow::metrics::Metrics;
+use flow::{Result, Source};
+use serde_json::{Map, Value};
+
+use crate::postgres;
+
+/// What a warehouse is opened with.
+#[derive(Clone)]
+pub struct OpenArgs {
+    /// Name of the connection in the project file, for messages and metrics.
+    pub connection: String,
+    /// The connection's options without `type`; values may be secrets.
+    pub options: Map<String, Value>,
+    /// Where query times are counted.
+    pub metrics: Arc<Metrics>,
+    /// What the warehouse's own monitoring should show for our sessions.
+    pub application: String,
+}
+
+impl fmt::Debug for OpenArgs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpenArgs")
+            .field("connection", &self.connection)
+            .field("application", &self.application)
+            .finish_non_exhaustive()
+    }
+}
+
+/// One kind of warehouse.
+pub struct SourceKind {
+    /// The word after `type:`.
+    pub name: &'static str,
+    /// One sentence for people.
+    pub summary: &'static str,
+    /// Checks the options and opens the source, without touching the network.
+    pub open: fn(OpenArgs) -> Result<Arc<dyn Source>>,
+    /// JSON Schema of the options.
+    pub options_schema: fn() -> schemars::Schema,
+}
+
+/// Every kind of warehouse.
+pub const SOURCES: &[SourceKind] = &[SourceKind {
+    name: "postgres",
+    summary: "PostgreSQL, and what speaks its protocol closely.",
+    open: |args| Ok(Arc::new(postgres::Postgres::open(args)?)),
+    options_schema: || schemars::schema_for!(postgres::Options),
+}];
