@@ -1,0 +1,10 @@
+//! The tests of the mapping as a whole, in one binary.
+
+mod compile_errors;
+mod fixture;
+mod kinds;
+mod properties;
+mod rows;
+mod templates;
+mod transforms;
+mod written;
