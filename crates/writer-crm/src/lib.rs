@@ -1,1 +1,6 @@
-//! See README.md.
+#![doc = include_str!("../README.md")]
+
+pub mod hubspot;
+
+/// Every CRM outflow writes to. A new one is a folder, a `pub mod` line above, and a row here.
+pub const DESTINATIONS: &[writer::DestinationKind] = &[hubspot::KIND];

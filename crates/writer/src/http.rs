@@ -1,5 +1,6 @@
 //! The one HTTP client of all destinations: bounded in time and size, never redirected, every request measured.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,7 +54,6 @@ pub struct Client {
 }
 
 /// One request.
-#[derive(Debug)]
 pub struct Request {
     /// Method.
     pub method: Method,
@@ -66,7 +66,7 @@ pub struct Request {
 }
 
 /// An answer. Whatever the server sent, this is all that is kept of it.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Reply {
     /// HTTP status.
     pub status: u16,
@@ -76,6 +76,20 @@ pub struct Reply {
     pub body: Bytes,
     /// Why the body is not complete: it was cut, took too long, or is too large.
     pub fault: Option<&'static str>,
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The body holds row values.
+        write!(f, "Request({} {}, {})", self.method, self.path, self.operation)
+    }
+}
+
+impl fmt::Debug for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The body may repeat row values.
+        write!(f, "Reply({}, {} bytes, {:?})", self.status, self.body.len(), self.fault)
+    }
 }
 
 impl Reply {

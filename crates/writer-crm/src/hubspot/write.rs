@@ -1,0 +1,115 @@
+//! From HubSpot's answer to one outcome per row.
+
+use std::collections::HashMap;
+
+use flow::{Outcome, Receipt, Result, WriteBatch};
+use writer::{Outcomes, Reply};
+
+use super::answer::{BatchAnswer, Complaint, ResultRow};
+use super::classify::Judge;
+use super::fault::wrong_for_every_row;
+use super::wire::{self, Trace};
+
+/// Longest record id that is kept; HubSpot's are numbers.
+const ID_CHARS_MAX: usize = 64;
+
+/// Reads the answer to an upsert that says success.
+///
+/// # Errors
+/// When it cannot be read, and when every row is refused for a property that no row can be written to.
+pub(super) fn receipt(
+    reply: &Reply,
+    judge: Judge<'_>,
+    (batch, match_on): (&WriteBatch, usize),
+    trace: Trace,
+) -> Result<Receipt> {
+    // An HTML page or a cut body is no JSON object; `[]` would pass for an empty one.
+    if reply.fault.is_some() || reply.body.trim_ascii_start().first() != Some(&b'{') {
+        return Err(judge.unreadable(reply));
+    }
+    let answer: BatchAnswer =
+        serde_json::from_slice(&reply.body).map_err(|_| judge.unreadable(reply))?;
+    if let Some(field) = refused_for_every_row(&answer, trace.rows) {
+        return Err(judge.wrong_field(&field));
+    }
+    let silent = answer.results.0.is_empty() && answer.errors.0.is_empty();
+    let mut outcomes = Outcomes::new(trace.rows);
+    for row in &answer.results.0 {
+        outcomes.set(trace.row(row.object_write_trace_id.as_str()), delivered(row));
+    }
+    let mut by_value = ByValue { batch, match_on, rows: None };
+    for complaint in &answer.errors.0 {
+        let rows = rows_of(complaint, trace, &mut by_value);
+        if rows.is_empty() {
+            outcomes.set(None, judge.row(complaint));
+        }
+        for row in rows {
+            outcomes.set(Some(row), judge.row(complaint));
+        }
+    }
+    if outcomes.strangers() > 0 {
+        tracing::warn!(
+            answers = outcomes.strangers(),
+            "HubSpot answered about rows it was not sent"
+        );
+    }
+    Ok(outcomes.receipt(if silent { "empty answer" } else { "no answer for the row" }))
+}
+
+fn delivered(row: &ResultRow) -> Outcome {
+    let remote_id = row.id.0.clone().filter(|id| {
+        (1..=ID_CHARS_MAX).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic())
+    });
+    Outcome::Delivered { created: row.new, remote_id }
+}
+
+/// The rows an error is about: by trace id, else by the values records are found by. An error without either is
+/// about the only row of the call, where there is only one.
+fn rows_of(complaint: &Complaint, trace: Trace, by_value: &mut ByValue<'_>) -> Vec<usize> {
+    let context = &complaint.context;
+    let rows: Vec<usize> = match context.trace_ids.is_empty() {
+        false => context.trace_ids.iter().filter_map(|id| trace.row(id)).collect(),
+        true => context.ids.iter().filter_map(|id| by_value.row(id)).collect(),
+    };
+    let unnamed = context.trace_ids.is_empty() && context.ids.is_empty();
+    if unnamed && trace.rows == 1 { vec![0] } else { rows }
+}
+
+/// Finds rows by the value their record is found by; built only when an answer needs it.
+struct ByValue<'a> {
+    batch: &'a WriteBatch,
+    match_on: usize,
+    /// `None` marks a value that two rows share.
+    rows: Option<HashMap<String, Option<usize>>>,
+}
+
+impl ByValue<'_> {
+    fn row(&mut self, value: &str) -> Option<usize> {
+        let (batch, match_on) = (self.batch, self.match_on);
+        let rows = self.rows.get_or_insert_with(|| {
+            let mut rows = HashMap::new();
+            for row in 0..batch.payload.rows() {
+                rows.entry(wire::match_text(batch, match_on, row))
+                    .and_modify(|known| *known = None)
+                    .or_insert(Some(row));
+            }
+            rows
+        });
+        rows.get(value).copied().flatten()
+    }
+}
+
+/// The property, when nothing was written and every row is refused for a property that does not exist or is
+/// read-only: the mapping is wrong, not the rows.
+fn refused_for_every_row(answer: &BatchAnswer, rows: usize) -> Option<String> {
+    let errors = &answer.errors.0;
+    if !answer.results.0.is_empty() || errors.is_empty() {
+        return None;
+    }
+    let named: usize = errors.iter().map(|error| error.context.trace_ids.len().max(1)).sum();
+    let fields: Option<Vec<String>> = errors.iter().map(wrong_for_every_row).collect();
+    fields.filter(|_| named >= rows)?.into_iter().next()
+}
+
+#[cfg(test)]
+mod tests;
