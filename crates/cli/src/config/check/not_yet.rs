@@ -1,0 +1,140 @@
+//! What the project format has and this version cannot do: refused at its place, never ignored.
+
+use crate::codes::E0040_NOT_YET;
+use crate::config::node::{Entry, Node};
+use crate::diagnostic::Diagnostic;
+
+/// Which values of a key are refused.
+enum Values {
+    Any,
+    Only(&'static str),
+    AllBut(&'static str),
+}
+
+struct NotYet {
+    /// Keys from the root; `*` is any key.
+    path: &'static [&'static str],
+    values: Values,
+    /// The feature, as the message names it.
+    what: &'static str,
+    help: &'static str,
+}
+
+const fn any(path: &'static [&'static str], what: &'static str, help: &'static str) -> NotYet {
+    NotYet { path, values: Values::Any, what, help }
+}
+
+const GUARD: &str = "remove it; `max_rejected` is the guard of this version, and `outflow plan` shows what a run \
+                     would do";
+
+const SYNC: &[NotYet] = &[
+    NotYet {
+        path: &["mode"],
+        values: Values::AllBut("upsert"),
+        what: "a mode other than `upsert`",
+        help: "use `mode: upsert`",
+    },
+    NotYet {
+        path: &["changes", "method"],
+        values: Values::Only("log"),
+        what: "`method: log`",
+        help: "use `method: watermark` with a progress column, or `method: snapshot`",
+    },
+    any(&["changes", "start"], "`changes.start`", "leave the older rows out in the model's SQL"),
+    any(&["changes", "removed_when"], "`changes.removed_when`", "rows that left the model are not acted on"),
+    NotYet {
+        path: &["changes", "store"],
+        values: Values::Only("warehouse"),
+        what: "a snapshot kept in the warehouse",
+        help: "remove `store`; the ledger finds what changed",
+    },
+    any(&["model", "dbt"], "dbt models", "name the relation that dbt builds with `table:`"),
+    any(&["removed"], "`removed`", "remove it; rows that left the model are not acted on"),
+    any(&["mappings", "*", "lookup"], "`lookup`", "join the other record's id into the model"),
+    NotYet {
+        path: &["mappings", "*", "only_if_empty"],
+        values: Values::Only("true"),
+        what: "`only_if_empty`",
+        help: "remove the field, or let the sync own it",
+    },
+    NotYet {
+        path: &["mappings", "*", "only_on_create"],
+        values: Values::Only("true"),
+        what: "`only_on_create`",
+        help: "remove the field, or let the sync own it",
+    },
+    any(&["guards", "min_rows"], "the guard `min_rows`", GUARD),
+    any(&["guards", "max_changed"], "the guard `max_changed`", GUARD),
+    any(&["guards", "max_removed"], "the guard `max_removed`", GUARD),
+    any(&["guards", "max_removed_floor"], "the guard `max_removed_floor`", GUARD),
+    any(&["guards", "max_invalid"], "the guard `max_invalid`", GUARD),
+    any(&["guards", "max_null_out"], "the guard `max_null_out`", GUARD),
+    any(&["guards", "max_requests"], "the guard `max_requests`", GUARD),
+    NotYet {
+        path: &["guards", "first_run"],
+        values: Values::Only("confirm"),
+        what: "the guard `first_run: confirm`",
+        help: GUARD,
+    },
+    NotYet {
+        path: &["delivery", "api"],
+        values: Values::AllBut("auto"),
+        what: "a choice of `api`",
+        help: "remove it; the bulk interface is used",
+    },
+    any(&["delivery", "rate"], "`delivery.rate`", "use `quota_share` of the connection"),
+    any(&["schedule", "continuous"], "`schedule.continuous`", "use `schedule.every`, and a scheduler that runs the sync"),
+];
+
+const PROJECT: &[NotYet] = &[
+    NotYet {
+        path: &["state", "backend"],
+        values: Values::Only("postgres"),
+        what: "a state in PostgreSQL",
+        help: "use `backend: local`: the state is kept under .outflow/ on this machine",
+    },
+    any(&["state", "connection"], "`state.connection`", "remove it; the local state needs no connection"),
+    any(&["state", "schema"], "`state.schema`", "remove it; the local state needs no schema"),
+];
+
+/// What a sync asks for and cannot have.
+pub(super) fn sync(node: &Node) -> Vec<Diagnostic> {
+    SYNC.iter().flat_map(|row| found(node, row)).collect()
+}
+
+/// What the project file asks for and cannot have: one problem for a state in PostgreSQL.
+pub(crate) fn project(node: &Node) -> Vec<Diagnostic> {
+    PROJECT.iter().flat_map(|row| found(node, row)).take(1).collect()
+}
+
+fn found(node: &Node, row: &NotYet) -> Vec<Diagnostic> {
+    let mut entries = Vec::new();
+    follow(node, row.path, &mut entries);
+    entries
+        .into_iter()
+        .filter(|entry| {
+            let written = entry.value.as_text().map_or_else(|| entry.value.to_json().to_string(), str::to_owned);
+            match row.values {
+                Values::Any => true,
+                Values::Only(value) => written == value,
+                Values::AllBut(value) => written != value,
+            }
+        })
+        .map(|entry| {
+            Diagnostic::error(&E0040_NOT_YET, format!("this version cannot do {}", row.what))
+                .at(&entry.place, "not in this version")
+                .with_help(row.help)
+        })
+        .collect()
+}
+
+fn follow<'n>(node: &'n Node, path: &[&str], found: &mut Vec<&'n Entry>) {
+    let Some((first, rest)) = path.split_first() else { return };
+    for entry in node.entries().iter().filter(|entry| *first == "*" || entry.key == *first) {
+        if rest.is_empty() {
+            found.push(entry);
+        } else {
+            follow(&entry.value, rest, found);
+        }
+    }
+}

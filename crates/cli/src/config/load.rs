@@ -1,0 +1,299 @@
+//! Reads every file of a project and checks it: the road from text to [`Project`].
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde_json::Value as Json;
+
+use super::catalog::{CATALOG, Catalog};
+use super::check::{self, Setting};
+use super::checked::{CheckedSync, Connection, Project, StateConfig};
+use super::file::{Place, SourceFile};
+use super::files::{self, PROJECT_FILE};
+use super::nearest::{did_you_mean, list};
+use super::node::{Entry, Node, Value};
+use super::open::Opened;
+use super::reference::{self, Outside, Vars};
+use super::shape::Shape;
+use super::written::{Backend, StateSection};
+use super::{connections, schema, secrets, yaml};
+use crate::codes::{E0030_UNKNOWN_ENVIRONMENT, E0101_SYNC_NAME_TWICE};
+use crate::diagnostic::{Diagnostic, Report, Severity};
+
+/// What is loaded, and what it may see of the world.
+#[derive(Clone, Copy)]
+struct LoadOptions<'a> {
+    root: &'a Path,
+    environment: Option<&'a str>,
+    variable: &'a dyn Fn(&str) -> Option<String>,
+    catalog: Catalog,
+}
+
+/// Loads the project in the folder `root`, with the environment `--env` names and the variables of the
+/// process.
+///
+/// Variables that are not set are no error here: [`Project::connection`] reports them for the connections
+/// that are used, [`Project::unresolved`] all of them.
+///
+/// # Errors
+/// Every problem of every file at once, warnings included.
+pub fn load(
+    root: &Path,
+    environment: Option<&str>,
+    variable: &dyn Fn(&str) -> Option<String>,
+) -> Result<Project, Report> {
+    let options = LoadOptions { root, environment, variable, catalog: CATALOG };
+    let mut problems = Vec::new();
+    let project_file = files::project(options.root, &mut problems);
+    let sync_files = files::syncs(options.root, &mut problems);
+    let project = project_file.map(|file| ProjectTree::read(&file, options, &mut problems));
+    let syncs: Vec<Node> =
+        sync_files.iter().filter_map(|file| parsed(file, &mut problems)).collect();
+    let loaded = match project.flatten() {
+        Some(project) => Some(project.check(syncs, options, &mut problems)),
+        None => {
+            // Without connections only the shape of the syncs can be checked.
+            for mut sync in syncs {
+                shape_of_sync(&mut sync, None, &mut problems);
+            }
+            None
+        }
+    };
+    let report = Report::new(problems);
+    match loaded {
+        Some(project) if report.errors() == 0 => Ok(Project { warnings: report, ..project }),
+        _ => Err(report),
+    }
+}
+
+fn parsed(file: &Arc<SourceFile>, problems: &mut Vec<Diagnostic>) -> Option<Node> {
+    let (node, found) = yaml::parse(file);
+    problems.extend(found);
+    node
+}
+
+/// The project file with its references substituted and the environment laid over it.
+struct ProjectTree {
+    node: Node,
+    /// Variables and files outside of connections that are not there.
+    unresolved: Vec<Diagnostic>,
+}
+
+impl ProjectTree {
+    fn read(
+        file: &Arc<SourceFile>,
+        options: LoadOptions<'_>,
+        problems: &mut Vec<Diagnostic>,
+    ) -> Option<Self> {
+        let mut node = parsed(file, problems)?;
+        problems.extend(secrets::hide(&node, options.catalog));
+        let outside = Outside { variable: options.variable, root: options.root };
+        substitute(&mut node, outside, problems);
+        let schema = schema::project(options.catalog);
+        let shape = Shape::new(&schema);
+        shape.conform(&mut node);
+        problems.extend(shape.check(&node, "outflow.yml"));
+        overlay(&mut node, options.environment, problems);
+        problems.extend(check::not_yet_in_project(&node));
+        let alerts = [&["alerts"][..], &["defaults", "alerts"], &["state"]];
+        let unresolved = alerts.iter().filter_map(|path| node.entry_at(path));
+        let unresolved = unresolved.flat_map(|entry| entry.value.unresolved()).collect();
+        Some(Self { node, unresolved })
+    }
+
+    fn check(
+        self,
+        syncs: Vec<Node>,
+        options: LoadOptions<'_>,
+        problems: &mut Vec<Diagnostic>,
+    ) -> Project {
+        let connections = connections::build(&self.node, options.catalog, problems);
+        let defaults = self.node.entry("defaults").map(|entry| &entry.value);
+        let project_vars = vars_of(&self.node);
+        let mut opened = Opened::new();
+        let mut checked: Vec<CheckedSync> = Vec::new();
+        let mut names: BTreeMap<String, Place> = BTreeMap::new();
+        for mut sync in syncs {
+            let vars: Vars = project_vars.clone().into_iter().chain(vars_of(&sync)).collect();
+            let well_formed = shape_of_sync(&mut sync, Some(&vars), problems);
+            unique_name(&sync, &mut names, problems);
+            merge_defaults(&mut sync, defaults);
+            let setting =
+                Setting { connections: &connections, root: options.root, vars: &vars, well_formed };
+            checked.extend(check::sync(&sync, &setting, &mut opened, problems));
+        }
+        checked.sort_by(|a, b| a.sync.name.cmp(&b.sync.name));
+        problems.extend(check::ownership(&checked));
+        self.project(options, connections, checked)
+    }
+
+    fn project(
+        self,
+        options: LoadOptions<'_>,
+        connections: BTreeMap<String, Option<Connection>>,
+        syncs: Vec<CheckedSync>,
+    ) -> Project {
+        let name = self.node.entry("project").and_then(|entry| entry.value.as_text());
+        Project {
+            name: name.unwrap_or_default().to_owned(),
+            root: options.root.to_owned(),
+            state: StateConfig { dir: state_dir(&self.node, options.root) },
+            connections: connections
+                .into_iter()
+                .filter_map(|(name, connection)| Some((name, connection?)))
+                .collect(),
+            syncs,
+            warnings: Report::default(),
+            environment: options.environment.map(str::to_owned),
+            unresolved: self.unresolved,
+        }
+    }
+}
+
+/// Substitutes what comes from outside where that is allowed, and refuses it everywhere else.
+fn substitute(project: &mut Node, outside: Outside<'_>, problems: &mut Vec<Diagnostic>) {
+    let Value::Map(entries) = &mut project.value else { return };
+    for entry in entries {
+        match entry.key.as_str() {
+            "connections" | "state" | "alerts" => {
+                reference::substitute(&mut entry.value, outside, problems);
+            }
+            "environments" => {
+                if let Value::Map(environments) = &mut entry.value.value {
+                    for environment in environments {
+                        substitute(&mut environment.value, outside, problems);
+                    }
+                }
+            }
+            "defaults" => substitute(&mut entry.value, outside, problems),
+            _ => reference::refuse(&mut entry.value, problems),
+        }
+    }
+}
+
+/// Lays the chosen environment over the project: connections are replaced whole, everything else is merged
+/// key by key.
+fn overlay(project: &mut Node, environment: Option<&str>, problems: &mut Vec<Diagnostic>) {
+    let Some(name) = environment else { return };
+    let declared = project.entry("environments").cloned();
+    let known = declared.as_ref().map(|entry| entry.value.entries()).unwrap_or_default();
+    let Some(chosen) = known.iter().find(|entry| entry.key == name) else {
+        problems.push(unknown_environment(project, name, declared.as_ref()));
+        return;
+    };
+    for entry in chosen.value.entries() {
+        let mut over = entry.clone();
+        let Value::Map(base) = &mut project.value else { return };
+        match base.iter_mut().find(|base| base.key == entry.key) {
+            None => base.push(over),
+            Some(base) if entry.key == "connections" => {
+                for connection in over.value.entries() {
+                    replace(&mut base.value, connection);
+                }
+            }
+            Some(base) if entry.key == "state" => *base = over,
+            Some(base) => {
+                over.value.merge_under(&base.value);
+                *base = over;
+            }
+        }
+    }
+}
+
+fn replace(map: &mut Node, entry: &Entry) {
+    let Value::Map(entries) = &mut map.value else { return };
+    match entries.iter_mut().find(|own| own.key == entry.key) {
+        Some(own) => *own = entry.clone(),
+        None => entries.push(entry.clone()),
+    }
+}
+
+fn unknown_environment(project: &Node, name: &str, declared: Option<&Entry>) -> Diagnostic {
+    let known: Vec<&str> = declared
+        .map(|entry| entry.value.entries().iter().map(|entry| entry.key.as_str()).collect())
+        .unwrap_or_default();
+    let help = if known.is_empty() {
+        format!("declare it under `environments:` of {PROJECT_FILE}, or leave out `--env`")
+    } else {
+        format!("{}declared are {}", did_you_mean(name, known.iter().copied()), list(known.iter().copied()))
+    };
+    let first = project.place.first_line();
+    let place = declared.map_or(&first, |entry| &entry.place);
+    Diagnostic::error(
+        &E0030_UNKNOWN_ENVIRONMENT,
+        format!("the environment `{name}` is not declared"),
+    )
+    .at(place, "not declared here")
+    .with_help(help)
+}
+
+/// Checks one sync file against the schema; true when nothing is wrong with its form.
+fn shape_of_sync(sync: &mut Node, vars: Option<&Vars>, problems: &mut Vec<Diagnostic>) -> bool {
+    let before = problems.len();
+    if let (Value::Map(entries), Some(vars)) = (&mut sync.value, vars) {
+        for entry in entries.iter_mut().filter(|entry| entry.key != "vars") {
+            reference::substitute_vars(&mut entry.value, vars, problems);
+        }
+    }
+    let schema = schema::sync();
+    problems.extend(Shape::new(&schema).check(sync, "the sync"));
+    problems[before..].iter().all(|problem| problem.severity != Severity::Error)
+}
+
+fn vars_of(node: &Node) -> Vars {
+    let declared = node.entry("vars").map(|entry| entry.value.entries()).unwrap_or_default();
+    declared
+        .iter()
+        .filter_map(|entry| {
+            let value = match entry.value.to_json() {
+                Json::String(text) => text,
+                Json::Number(number) => number.to_string(),
+                Json::Bool(value) => value.to_string(),
+                _ => return None,
+            };
+            Some((entry.key.clone(), value))
+        })
+        .collect()
+}
+
+fn unique_name(
+    sync: &Node,
+    names: &mut BTreeMap<String, Place>,
+    problems: &mut Vec<Diagnostic>,
+) {
+    let Some(entry) = sync.entry("sync") else { return };
+    let Some(name) = entry.value.as_text() else { return };
+    match names.get(name) {
+        Some(first) => problems.push(
+            Diagnostic::error(&E0101_SYNC_NAME_TWICE, format!("two syncs are called `{name}`"))
+                .at(entry.value_place(), "the name is taken")
+                .at(first, "it is taken here"),
+        ),
+        None => {
+            names.insert(name.to_owned(), entry.value_place().clone());
+        }
+    }
+}
+
+/// Sections whose keys are merged one by one; the others are a sync's own or the default's as a whole.
+const MERGED: [&str; 5] = ["delivery", "guards", "freshness", "privacy", "alerts"];
+
+fn merge_defaults(sync: &mut Node, defaults: Option<&Node>) {
+    let Value::Map(entries) = &mut sync.value else { return };
+    for default in defaults.map(Node::entries).unwrap_or_default() {
+        match entries.iter_mut().find(|own| own.key == default.key) {
+            None => entries.push(default.clone()),
+            Some(own) if MERGED.contains(&own.key.as_str()) => own.value.merge_under(&default.value),
+            Some(_) => {}
+        }
+    }
+}
+
+fn state_dir(project: &Node, root: &Path) -> PathBuf {
+    let section = project.entry("state").map(|entry| entry.value.to_json());
+    let section: StateSection =
+        section.and_then(|json| serde_json::from_value(json).ok()).unwrap_or_default();
+    let path = section.path.filter(|_| section.backend == Backend::Local);
+    root.join(path.as_deref().unwrap_or(".outflow"))
+}

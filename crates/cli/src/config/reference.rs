@@ -1,0 +1,360 @@
+//! `${...}` in scalars: reads the forms, and substitutes them where that is allowed.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use super::file::Place;
+use super::nearest::{did_you_mean, list};
+use super::node::{Node, Text, Value};
+use crate::codes::{
+    E0020_UNDEFINED_VARIABLE, E0021_BAD_REFERENCE, E0022_REFERENCE_NOT_HERE, E0023_UNREADABLE_SECRET,
+    E0024_UNKNOWN_VAR, E0025_UNSAFE_VAR,
+};
+use crate::diagnostic::Diagnostic;
+
+/// Bytes of the longest secret file that is read.
+const SECRET_BYTES_MAX: u64 = 64 << 10;
+
+/// A part of a scalar.
+#[derive(Debug, PartialEq, Eq)]
+enum Piece<'t> {
+    Plain(&'t str),
+    /// What is between `${` and `}`.
+    Reference(&'t str),
+    /// `${` without an end.
+    Unclosed(&'t str),
+}
+
+fn pieces(text: &str) -> Vec<Piece<'_>> {
+    let mut pieces = Vec::new();
+    let mut rest = text;
+    while let Some(at) = rest.find("${") {
+        let (before, after) = rest.split_at(at);
+        if let Some(before) = before.strip_suffix('$') {
+            pieces.push(Piece::Plain(before));
+            pieces.push(Piece::Plain("${"));
+            rest = &after[2..];
+            continue;
+        }
+        pieces.push(Piece::Plain(before));
+        let Some(end) = after.find('}') else {
+            pieces.push(Piece::Unclosed(after));
+            return pieces;
+        };
+        pieces.push(Piece::Reference(&after[2..end]));
+        rest = &after[end + 1..];
+    }
+    pieces.push(Piece::Plain(rest));
+    pieces
+}
+
+/// Where values of the project file come from.
+#[derive(Clone, Copy)]
+pub struct Outside<'a> {
+    /// The process's environment.
+    pub variable: &'a dyn Fn(&str) -> Option<String>,
+    /// What relative paths of `${file:...}` start from.
+    pub root: &'a Path,
+}
+
+/// Values of `${var:name}`.
+pub(super) type Vars = BTreeMap<String, String>;
+
+/// Substitutes environment variables and files in every scalar below. What is not there leaves an
+/// unresolved node; what cannot be understood is a problem.
+pub(super) fn substitute(node: &mut Node, outside: Outside<'_>, problems: &mut Vec<Diagnostic>) {
+    node.scalars_mut(&mut |scalar| {
+        let result = expand(scalar, |inside| outside_value(inside, outside));
+        apply(scalar, result, problems, true);
+    });
+}
+
+/// Substitutes `${var:name}` in every scalar below; any other reference is a problem.
+pub(super) fn substitute_vars(node: &mut Node, vars: &Vars, problems: &mut Vec<Diagnostic>) {
+    node.scalars_mut(&mut |scalar| {
+        let result = expand(scalar, |inside| var_value(inside, vars));
+        apply(scalar, result, problems, false);
+    });
+}
+
+/// Any reference below is a problem: nothing is substituted here.
+pub(super) fn refuse(node: &mut Node, problems: &mut Vec<Diagnostic>) {
+    node.scalars_mut(&mut |scalar| {
+        let result = expand(scalar, |_| Err(not_here()));
+        apply(scalar, result, problems, false);
+    });
+}
+
+/// Substitutes `${var:name}` in SQL. Other `${` are SQL's own. A value must be a plain word.
+pub(super) fn substitute_sql(
+    sql: &str,
+    vars: &Vars,
+    place: &Place,
+    problems: &mut Vec<Diagnostic>,
+) -> String {
+    let mut out = String::with_capacity(sql.len());
+    let mut rest = sql;
+    while let Some(at) = rest.find("${var:") {
+        out.push_str(&rest[..at]);
+        let after = &rest[at..];
+        let Some(end) = after.find('}') else { break };
+        match var_value(&after[2..end], vars) {
+            Ok(value) if is_plain_word(&value) => out.push_str(&value),
+            Ok(_) => problems.push(unsafe_var(&after[6..end]).at(place, "used in SQL")),
+            Err(problem) => problems.push(problem.at(place, "used in this SQL")),
+        }
+        rest = &after[end + 1..];
+    }
+    out.push_str(rest);
+    out
+}
+
+/// The variables a scalar's references name, and whether each of their values may stand in SQL.
+pub(super) fn check_sql_vars(scalar: &Node, vars: &Vars, problems: &mut Vec<Diagnostic>) {
+    for piece in pieces(scalar.as_text().unwrap_or_default()) {
+        if let Piece::Reference(inside) = piece
+            && let Some(name) = inside.strip_prefix("var:")
+            && vars.get(name).is_some_and(|value| !is_plain_word(value))
+        {
+            problems.push(unsafe_var(name).at(&reference_place(scalar, inside), "used in SQL"));
+        }
+    }
+}
+
+fn is_plain_word(value: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | ':' | '-');
+    !value.is_empty() && value.chars().all(plain) && !value.contains("--")
+}
+
+fn unsafe_var(name: &str) -> Diagnostic {
+    Diagnostic::error(
+        &E0025_UNSAFE_VAR,
+        format!("the value of `{name}` cannot be put into SQL as it is"),
+    )
+}
+
+/// The text with every reference replaced; `None` when there is none.
+fn expand(
+    scalar: &Node,
+    mut value: impl FnMut(&str) -> Result<String, Diagnostic>,
+) -> Result<Option<(String, bool)>, Diagnostic> {
+    let Some(text) = scalar.as_text().filter(|text| text.contains("${")) else { return Ok(None) };
+    let mut out = String::with_capacity(text.len());
+    let mut substituted = false;
+    for piece in pieces(text) {
+        match piece {
+            Piece::Plain(text) => out.push_str(text),
+            Piece::Reference(inside) => {
+                substituted = true;
+                out.push_str(&value(inside).map_err(|problem| {
+                    let label = match problem.code.id {
+                        "E0020" => "not set",
+                        "E0022" => "not substituted here",
+                        "E0023" => "cannot be read",
+                        "E0024" => "not declared",
+                        _ => "not understood",
+                    };
+                    problem.at(&reference_place(scalar, inside), label)
+                })?);
+            }
+            Piece::Unclosed(_) => {
+                return Err(Diagnostic::error(&E0021_BAD_REFERENCE, "a `${` has no `}`")
+                    .at(&scalar.place, "not closed"));
+            }
+        }
+    }
+    Ok(Some((out, substituted)))
+}
+
+fn apply(
+    scalar: &mut Node,
+    result: Result<Option<(String, bool)>, Diagnostic>,
+    problems: &mut Vec<Diagnostic>,
+    secret: bool,
+) {
+    match (result, &scalar.value) {
+        (Ok(Some((text, substituted))), Value::Text(old)) => {
+            let unquoted = old.unquoted;
+            let from_outside = substituted && secret;
+            let mut value = Value::Text(Text { text, unquoted, substituted: from_outside });
+            // A variable of the project is no secret, and has the type it is written with.
+            if let (Value::Text(text), true, false) = (&value, unquoted && substituted, secret)
+                && let Ok(plain) = super::scalar::resolve(&text.text)
+                && !plain.is_string()
+            {
+                value = Value::Plain(plain);
+            }
+            scalar.value = value;
+        }
+        (Err(problem), _) if is_unresolved(&problem) => {
+            scalar.value = Value::Unresolved(Box::new(problem));
+        }
+        (Err(problem), _) => {
+            scalar.value = Value::Unresolved(Box::new(problem.clone()));
+            problems.push(problem);
+        }
+        (Ok(_), _) => {}
+    }
+}
+
+/// Whether the project is right and only its surroundings are not.
+fn is_unresolved(problem: &Diagnostic) -> bool {
+    problem.code == &E0020_UNDEFINED_VARIABLE || problem.code == &E0023_UNREADABLE_SECRET
+}
+
+/// The reference as written, where it can be found in the scalar.
+fn reference_place(scalar: &Node, inside: &str) -> Place {
+    let written = format!("${{{inside}}}");
+    match scalar.place.text().find(&written) {
+        Some(at) => {
+            let start = scalar.place.start + at;
+            Place::new(&scalar.place.file, start, start + written.len())
+        }
+        None => scalar.place.clone(),
+    }
+}
+
+fn outside_value(inside: &str, outside: Outside<'_>) -> Result<String, Diagnostic> {
+    if let Some(path) = inside.strip_prefix("file:") {
+        return read_secret(&outside.root.join(path), path);
+    }
+    if inside.starts_with("var:") {
+        return Err(Diagnostic::error(
+            &E0021_BAD_REFERENCE,
+            format!("`${{{inside}}}` is for sync files"),
+        )
+        .with_help("use an environment variable: `${NAME}` or `${NAME:-default}`"));
+    }
+    let end = inside.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(inside.len());
+    let (name, rest) = inside.split_at(end);
+    let starts_well = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+    let set = if starts_well { (outside.variable)(name) } else { None };
+    let set_and_full = set.clone().filter(|value| !value.is_empty());
+    let undefined = || {
+        Diagnostic::error(
+            &E0020_UNDEFINED_VARIABLE,
+            format!("the environment variable `{name}` is not set"),
+        )
+    };
+    if !starts_well {
+        Err(malformed(inside))
+    } else if rest.is_empty() {
+        set.ok_or_else(|| {
+            undefined().with_help(format!(
+                "set it for this process (`export {name}=…`), or give a default: `${{{name}:-default}}`"
+            ))
+        })
+    } else if let Some(default) = rest.strip_prefix(":-") {
+        Ok(set_and_full.unwrap_or_else(|| default.to_owned()))
+    } else if let Some(message) = rest.strip_prefix(":?") {
+        set_and_full.ok_or_else(|| {
+            let help = if message.is_empty() { "set it for this process" } else { message };
+            undefined().with_help(help)
+        })
+    } else {
+        Err(malformed(inside))
+    }
+}
+
+fn malformed(inside: &str) -> Diagnostic {
+    Diagnostic::error(&E0021_BAD_REFERENCE, format!("`${{{inside}}}` cannot be understood"))
+}
+
+fn not_here() -> Diagnostic {
+    Diagnostic::error(&E0022_REFERENCE_NOT_HERE, "`${...}` is not substituted here")
+}
+
+fn var_value(inside: &str, vars: &Vars) -> Result<String, Diagnostic> {
+    let Some(name) = inside.strip_prefix("var:") else { return Err(not_here()) };
+    vars.get(name).cloned().ok_or_else(|| {
+        let known = vars.keys().map(String::as_str);
+        let near = did_you_mean(name, known.clone());
+        let help = match vars.is_empty() {
+            true => "declare it under `vars:` of this file or of outflow.yml".to_owned(),
+            false => format!("{near}declared are {}", list(known)),
+        };
+        Diagnostic::error(&E0024_UNKNOWN_VAR, format!("the variable `{name}` is not declared"))
+            .with_help(help)
+    })
+}
+
+/// The file's text without its last line break.
+fn read_secret(path: &Path, written: &str) -> Result<String, Diagnostic> {
+    let fail = |why: String| {
+        Err(Diagnostic::error(
+            &E0023_UNREADABLE_SECRET,
+            format!("the file `{written}` cannot be read: {why}"),
+        ))
+    };
+    let mut text = String::new();
+    let limited = File::open(path).map(|file| file.take(SECRET_BYTES_MAX + 1));
+    match limited.and_then(|mut file| file.read_to_string(&mut text)) {
+        Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {
+            fail("it is not UTF-8 text".to_owned())
+        }
+        Err(error) => fail(error.to_string()),
+        Ok(read) if read as u64 > SECRET_BYTES_MAX => {
+            fail(format!("it is larger than {} KiB", SECRET_BYTES_MAX >> 10))
+        }
+        Ok(_) => {
+            let line = text.strip_suffix('\n').unwrap_or(&text);
+            Ok(line.strip_suffix('\r').unwrap_or(line).to_owned())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outside_of(inside: &str) -> Result<String, &'static str> {
+        let variable = |name: &str| match name {
+            "SET" => Some("value".to_owned()),
+            "EMPTY" => Some(String::new()),
+            _ => None,
+        };
+        let outside = Outside { variable: &variable, root: Path::new("/") };
+        outside_value(inside, outside).map_err(|problem| problem.code.id)
+    }
+
+    #[test]
+    fn variables_defaults_and_messages_are_those_of_a_shell() {
+        assert_eq!(outside_of("SET"), Ok("value".into()));
+        assert_eq!(outside_of("EMPTY"), Ok(String::new()));
+        assert_eq!(outside_of("NONE"), Err("E0020"));
+        assert_eq!(outside_of("EMPTY:-d"), Ok("d".into()));
+        assert_eq!(outside_of("NONE:-"), Ok(String::new()));
+        assert_eq!(outside_of("EMPTY:?say"), Err("E0020"));
+        assert_eq!(outside_of("SET:?say"), Ok("value".into()));
+        for bad in ["", "1X", "SET-d", "SET:d", "a b", "var:x"] {
+            assert_eq!(outside_of(bad), Err("E0021"), "{bad}");
+        }
+    }
+
+    #[test]
+    fn two_dollars_before_a_brace_stand_for_the_text() {
+        assert_eq!(
+            pieces("a $${x} ${y}$"),
+            [
+                Piece::Plain("a "),
+                Piece::Plain("${"),
+                Piece::Plain("x} "),
+                Piece::Reference("y"),
+                Piece::Plain("$")
+            ]
+        );
+        assert_eq!(pieces("${x"), [Piece::Plain(""), Piece::Unclosed("${x")]);
+    }
+
+    #[test]
+    fn a_value_in_sql_cannot_change_the_statement() {
+        for good in ["analytics", "2026-01-05", "10:30", "a.b", "5"] {
+            assert!(is_plain_word(good), "{good}");
+        }
+        for bad in ["", "a b", "a'", "a--b", "a;b", "a/*", "x\"", "ä"] {
+            assert!(!is_plain_word(bad), "{bad}");
+        }
+    }
+}
