@@ -109,7 +109,7 @@ pub(crate) fn owners(
 ) -> Result<Vec<Option<Key>>> {
     // A row whose newest write was refused no longer owns the record another row was written to.
     let sql = format!(
-        "SELECT {COLUMNS}, key FROM ledger WHERE sync = ?1 AND match_hash = ?2 \
+        "SELECT {COLUMNS}, key FROM ledger INDEXED BY ledger_by_match WHERE sync = ?1 AND match_hash = ?2 \
          ORDER BY rejected IS NULL DESC, seq DESC LIMIT 1"
     );
     let mut statement = connection.prepare_cached(&sql).during(READING)?;

@@ -30,8 +30,9 @@ pub(crate) struct Opened {
 /// Opens the state of `project` at `path`, making or upgrading it where needed.
 pub(crate) fn open(path: &Path, project: &str, migrations: &[&str]) -> Result<Opened> {
     let log = path.with_file_name("state.db-wal");
+    let logged = fs::metadata(&log).is_ok_and(|log| log.len() > 0);
     if !path.exists() {
-        if fs::metadata(&log).is_ok_and(|log| log.len() > 0) {
+        if logged {
             return Err(Error::new(
                 &codes::E3008_LOG_ALONE,
                 format!("{} is missing, but {} is there.", path.display(), log.display()),
@@ -42,7 +43,7 @@ pub(crate) fn open(path: &Path, project: &str, migrations: &[&str]) -> Result<Op
     header::check(path, &log, migrate::newest(migrations))?;
     let mut writer = connect(path)?;
     // Until every check has passed, closing the connection must not fold the log into the file.
-    keep_log(&writer, true)?;
+    keep_log(&writer, logged)?;
     check(&writer, path, project, migrations)?;
     if migrate::version(&writer)? < migrate::newest(migrations) {
         migrate::upgrade(&mut writer, path, migrations)?;

@@ -1,0 +1,161 @@
+//! Small values the tests are made of, and child processes that run one test of this binary.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use flow::{
+    Code, Commit, Entry, Fingerprint, Key, Kind, Lease, LedgerChange, MatchHash, Reject, RunCounts,
+    RunRecord, RunStatus, Stage, Store, StoredWatermark, Trigger, Watermark,
+};
+use state::Sqlite;
+
+pub(crate) const PROJECT: &str = "acme";
+pub(crate) const SYNC: &str = "usage";
+/// 2026-01-05T10:00:00Z.
+pub(crate) const AT: i64 = 1_767_607_200_000_000;
+
+pub(crate) static R101: Code = Code {
+    id: "R101",
+    kind: Kind::Row,
+    title: "The key is NULL.",
+    cause: "A test.",
+    remedy: "none",
+};
+
+pub(crate) static R201: Code = Code {
+    id: "R201",
+    kind: Kind::Row,
+    title: "The destination refuses the row.",
+    cause: "A test.",
+    remedy: "none",
+};
+
+#[track_caller]
+pub(crate) fn open(dir: &Path) -> Sqlite {
+    Sqlite::open(dir, PROJECT).unwrap()
+}
+
+/// The code of an opening that must fail.
+#[track_caller]
+pub(crate) fn refused(dir: &Path) -> flow::Error {
+    match Sqlite::open(dir, PROJECT) {
+        Ok(_) => panic!("the state was opened"),
+        Err(error) => error,
+    }
+}
+
+pub(crate) fn key(n: usize) -> Key {
+    Key::from_parts(&[n.to_string()])
+}
+
+pub(crate) fn keys(range: std::ops::Range<usize>) -> Vec<Key> {
+    range.map(key).collect()
+}
+
+/// An acknowledged row: a fingerprint, its own match value and a remote id.
+pub(crate) fn entry(n: usize, version: u128) -> Entry {
+    Entry {
+        acknowledged: Some(Fingerprint(version << 64 | n as u128)),
+        rejected: None,
+        match_hash: Some(match_hash(n)),
+        remote_id: Some(format!("remote-{n}")),
+    }
+}
+
+pub(crate) fn match_hash(n: usize) -> MatchHash {
+    // Spread like a real hash, so that the index is written at random places.
+    MatchHash((n as u128 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835))
+}
+
+pub(crate) fn change(n: usize, version: u128) -> LedgerChange {
+    LedgerChange { key: key(n), entry: entry(n, version) }
+}
+
+pub(crate) fn changes(range: std::ops::Range<usize>, version: u128) -> Vec<LedgerChange> {
+    range.map(|n| change(n, version)).collect()
+}
+
+pub(crate) fn commit(run_id: &str) -> Commit {
+    Commit { run_id: run_id.to_owned(), at: AT, ..Commit::default() }
+}
+
+pub(crate) fn watermark(micros: i64) -> StoredWatermark {
+    StoredWatermark { column: "updated_at".to_owned(), watermark: Watermark(micros) }
+}
+
+pub(crate) fn reject(key: Option<Key>, code: &'static Code, field: Option<&str>) -> Reject {
+    Reject {
+        key,
+        stage: if code.id.starts_with("R1") { Stage::Validate } else { Stage::Destination },
+        code,
+        field: field.map(str::to_owned),
+        reason: "it does not fit".to_owned(),
+        fingerprint: Some(Fingerprint(7)),
+    }
+}
+
+pub(crate) fn run(id: &str, sync: &str, status: RunStatus) -> RunRecord {
+    RunRecord {
+        id: id.to_owned(),
+        sync: sync.to_owned(),
+        trigger: Trigger::Manual,
+        status,
+        started_at: AT,
+        ended_at: None,
+        counts: RunCounts::default(),
+        error: None,
+    }
+}
+
+/// A lease of [`SYNC`] with a run that has begun.
+pub(crate) async fn begin(store: &Sqlite, run_id: &str) -> Lease {
+    let lease = store.acquire(SYNC, AT).await.unwrap();
+    store.put_run(&lease, &run(run_id, SYNC, RunStatus::Running)).await.unwrap();
+    lease
+}
+
+/// Where a child process finds its directory; empty in the test run itself.
+pub(crate) fn child_dir() -> Option<PathBuf> {
+    std::env::var_os("OUTFLOW_STATE_TEST_DIR").map(PathBuf::from)
+}
+
+/// A command that runs one test of this binary in `dir`.
+pub(crate) fn child_command(test: &str) -> Vec<OsString> {
+    let binary = std::env::current_exe().unwrap();
+    vec![
+        binary.into(),
+        "--exact".into(),
+        test.into(),
+        "--nocapture".into(),
+        "--test-threads=1".into(),
+    ]
+}
+
+/// Starts one test of this binary as a process of its own, working in `dir`.
+pub(crate) fn spawn(test: &str, dir: &Path) -> Child {
+    spawn_command(&child_command(test), dir)
+}
+
+pub(crate) fn spawn_command(command: &[OsString], dir: &Path) -> Child {
+    Command::new(&command[0])
+        .args(&command[1..])
+        .env("OUTFLOW_STATE_TEST_DIR", dir)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+/// Copies the state's files as a crash would leave them.
+pub(crate) fn copy_state(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for name in ["state.db", "state.db-wal"] {
+        let _ = std::fs::remove_file(to.join(name));
+        if from.join(name).exists() {
+            std::fs::copy(from.join(name), to.join(name)).unwrap();
+        }
+    }
+    let _ = std::fs::remove_file(to.join("state.db-shm"));
+}
