@@ -1,0 +1,262 @@
+//! `outflow plan`: what a run would send now, without sending it.
+
+use engine::{Plan, PlanOp, PlanRow};
+use flow::{Changes, Limits};
+use serde_json::{Value, json};
+
+use crate::args::Selection;
+use crate::context::{Context, Outcome};
+use crate::exit;
+use crate::failure::{Failure, Result};
+use crate::output::{Output, clean};
+use crate::process;
+use crate::config::CheckedSync;
+use crate::project::{self, Project};
+use crate::report;
+use crate::signals::Signals;
+use crate::summary::{Counts, ErrorSummary, SyncSummary};
+use crate::text;
+
+/// Seconds one write call takes while nothing is known about the destination.
+const CALL_SECONDS: f64 = 0.4;
+/// Longest value shown in a sample, in characters.
+const VALUE_CHARS_MAX: usize = 40;
+
+/// Arguments of `outflow plan`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct PlanArgs {
+    /// Which syncs; all of them where none is selected.
+    #[command(flatten)]
+    pub selection: Selection,
+    /// Exit with 2 when there is something to send.
+    #[arg(long)]
+    pub detailed_exitcode: bool,
+    /// Show `***` instead of keys and values in the samples.
+    #[arg(long)]
+    pub no_values: bool,
+}
+
+/// Plans the selected syncs.
+///
+/// # Errors
+/// What keeps every sync from being planned: the command line, the project, the state.
+pub(crate) async fn run(context: &Context, args: &PlanArgs) -> Result<Outcome> {
+    let project = Project::load(context)?;
+    let state = project.open_state().await?;
+    let syncs = project.select(&args.selection, &state).await?;
+    let signals = Signals::listen(context.output.clone());
+    let mut summaries = Vec::new();
+    for (index, planned) in syncs.iter().enumerate() {
+        if index > 0 {
+            context.output.line("");
+        }
+        let result = plan_one(context, &project, planned, (&state, &signals)).await;
+        let summary = match result {
+            Ok((plan, limits)) => {
+                print(&context.output, planned, (&plan, limits.as_ref()), args.no_values);
+                summary_of(planned, &plan, args)
+            }
+            Err(failure) => {
+                report::heading(&context.output, planned);
+                process::show(&context.output, &failure);
+                let mut summary = SyncSummary::failed(&planned.sync.name, &failure);
+                if let Some(code) = signals.exit_code() {
+                    summary.exit_code = code;
+                }
+                summary
+            }
+        };
+        context.output.stream("sync", &summary);
+        summaries.push(summary);
+        if signals.exit_code().is_some() {
+            break;
+        }
+    }
+    Ok(Outcome::of_syncs(summaries))
+}
+
+async fn plan_one(
+    context: &Context,
+    project: &Project,
+    planned: &CheckedSync,
+    (state, signals): (&std::sync::Arc<state::Sqlite>, &Signals),
+) -> Result<(Plan, Option<Limits>)> {
+    let ports = project.ports(context, planned, state)?;
+    project::refuse_denied(context, planned, &ports).await?;
+    let limits = ports.destination.limits(&planned.sync.object).ok();
+    let planning = engine::plan(&planned.sync, &ports, &signals.stop);
+    let plan = tokio::select! {
+        plan = planning => plan?,
+        () = signals.first() => {
+            return Err(Failure::Shown(exit::FAILED, "interrupted".to_owned()));
+        }
+    };
+    Ok((plan, limits))
+}
+
+fn summary_of(planned: &CheckedSync, plan: &Plan, args: &PlanArgs) -> SyncSummary {
+    let changes = plan.changes() > 0;
+    let exit_code = if changes && args.detailed_exitcode { exit::CHANGES } else { exit::DONE };
+    let mut summary = SyncSummary {
+        sync: planned.sync.name.clone(),
+        status: if changes { "changes" } else { "unchanged" }.to_owned(),
+        exit_code,
+        counts: Some(Counts {
+            read: plan.read,
+            unchanged: plan.unchanged,
+            delivered: plan.create + plan.update,
+            created: plan.create,
+            updated: plan.update,
+            rejected: plan.invalid,
+            requests: plan.requests,
+            ..Counts::default()
+        }),
+        rejects: groups(plan),
+        samples: plan.samples.iter().map(|row| sample_json(planned, row, args.no_values)).collect(),
+        findings: plan.findings.iter().map(ErrorSummary::from).collect(),
+        ..SyncSummary::default()
+    };
+    summary.set_watermarks(plan.from, None);
+    summary
+}
+
+fn groups(plan: &Plan) -> Vec<crate::summary::RejectGroup> {
+    plan.rejects
+        .iter()
+        .map(|group| report::group(group.code.id, group.field.as_deref(), None, group.rows))
+        .collect()
+}
+
+fn sample_json(planned: &CheckedSync, row: &PlanRow, no_values: bool) -> Value {
+    let shown = |value: &Option<String>| match value {
+        Some(_) if no_values => Value::from("***"),
+        Some(value) => Value::from(value.as_str()),
+        None => Value::Null,
+    };
+    let key: serde_json::Map<String, Value> = planned
+        .sync
+        .model
+        .primary_key
+        .iter()
+        .zip(row.key.parts())
+        .map(|(column, part)| (column.clone(), shown(&Some(part))))
+        .collect();
+    let fields: serde_json::Map<String, Value> =
+        row.fields.iter().map(|(field, value)| (field.clone(), shown(value))).collect();
+    json!({ "op": op_word(row.op), "key": key, "fields": fields })
+}
+
+fn op_word(op: PlanOp) -> &'static str {
+    match op {
+        PlanOp::Create => "create",
+        PlanOp::Update => "update",
+    }
+}
+
+fn print(
+    output: &Output,
+    planned: &CheckedSync,
+    (plan, limits): (&Plan, Option<&Limits>),
+    no_values: bool,
+) {
+    report::heading(output, planned);
+    output.line(format_args!("  source      {}", source_line(planned, plan)));
+    for (sign, label, rows, note) in [
+        ("+", "create", plan.create, ""),
+        ("~", "update", plan.update, ""),
+        ("=", "unchanged", plan.unchanged, "(payload equal to the last acknowledged one)"),
+        ("!", "invalid", plan.invalid, ""),
+    ] {
+        let note = if rows == 0 { "" } else { note };
+        let line = format!("  {sign} {label:<9} {:>9}   {note}", text::number(rows));
+        output.line(line.trim_end());
+    }
+    report::print_groups(output, "invalid", &groups(plan));
+    for row in &plan.samples {
+        output.line(format_args!("  sample      {}", sample(row, no_values)));
+    }
+    output.line(format_args!("  cost        {}", cost(planned, plan, limits)));
+    for finding in &plan.findings {
+        report::print_finding(output, finding);
+    }
+}
+
+fn source_line(planned: &CheckedSync, plan: &Plan) -> String {
+    let read = text::counted(plan.read, "row");
+    match (&planned.sync.model.changes, plan.from) {
+        (Changes::Snapshot, _) => format!("{read} read (snapshot)"),
+        (Changes::Watermark { column, lag_micros }, None) => format!(
+            "{read} read, the first run (watermark {column}, lag {})",
+            text::duration(*lag_micros)
+        ),
+        (Changes::Watermark { column, lag_micros }, from) => format!(
+            "{read} changed since {} (watermark {column}, lag {})",
+            report::watermark(from),
+            text::duration(*lag_micros)
+        ),
+    }
+}
+
+fn sample(row: &PlanRow, no_values: bool) -> String {
+    let shown = |value: &str| match no_values {
+        true => "***".to_owned(),
+        false => shorten(&clean(value)),
+    };
+    let sign = match row.op {
+        PlanOp::Create => "+",
+        PlanOp::Update => "~",
+    };
+    let key: Vec<String> = row.key.parts().iter().map(|part| shown(part)).collect();
+    let fields: Vec<String> = row
+        .fields
+        .iter()
+        .map(|(field, value)| match value {
+            Some(value) => format!("{field} {}", shown(value)),
+            None => format!("{field} (emptied)"),
+        })
+        .collect();
+    format!("{sign} {}   {}", key.join(", "), fields.join(" · "))
+}
+
+fn shorten(value: &str) -> String {
+    match value.char_indices().nth(VALUE_CHARS_MAX) {
+        Some((end, _)) => format!("{}…", &value[..end]),
+        None => value.to_owned(),
+    }
+}
+
+/// Requests and about how long they take: `in_flight` calls at once, each about as long as CRM calls are.
+fn cost(planned: &CheckedSync, plan: &Plan, limits: Option<&Limits>) -> String {
+    let requests = text::counted(plan.requests, "request");
+    let Some(limits) = limits.filter(|_| plan.requests > 0) else { return requests };
+    let asked = planned.sync.delivery.max_concurrency.unwrap_or(usize::MAX);
+    let calls_at_once = limits.in_flight_max.min(asked).max(1);
+    let rate = calls_at_once as f64 / CALL_SECONDS;
+    let seconds = (plan.requests as f64 / rate).ceil();
+    format!("{requests}, about {seconds:.0} s at {rate:.0}/s")
+}
+
+#[cfg(test)]
+mod tests {
+    use flow::Key;
+
+    use super::*;
+
+    #[test]
+    fn a_sample_shows_values_unless_told_not_to() {
+        let row = PlanRow {
+            key: Key::from_parts(&["7", "eu"]),
+            op: PlanOp::Update,
+            fields: vec![
+                ("firstname".to_owned(), Some("Ada\u{1b}[2J".to_owned())),
+                ("phone".to_owned(), None),
+            ],
+        };
+        assert_eq!(
+            sample(&row, false),
+            "~ 7, eu   firstname Ada\\u{1b}[2J · phone (emptied)"
+        );
+        assert_eq!(sample(&row, true), "~ ***, ***   firstname *** · phone (emptied)");
+        assert_eq!(shorten(&"é".repeat(60)).chars().count(), VALUE_CHARS_MAX + 1);
+    }
+}

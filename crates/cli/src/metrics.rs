@@ -1,0 +1,217 @@
+//! Metrics leave a one-shot run through a file for node_exporter, a plain file, or a Pushgateway.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use flow::metrics::Metrics;
+use tokio::task::JoinHandle;
+
+use crate::environment;
+use crate::failure::{Failure, Result};
+
+/// Time between two writes of the textfile while a run is going on.
+const REWRITE_INTERVAL: Duration = Duration::from_secs(15);
+/// A Pushgateway that takes longer is left alone.
+const PUSH_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Where metrics go.
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "Metrics")]
+pub(crate) struct MetricsArgs {
+    /// Write `outflow_NAME.prom` in this folder for node_exporter, while running and at the end. NAME is the
+    /// sync, or the project where several are selected.
+    #[arg(long, value_name = "DIR")]
+    pub metrics_textfile: Option<PathBuf>,
+    /// Write the metrics to this file at the end.
+    #[arg(long, value_name = "FILE")]
+    pub metrics_file: Option<PathBuf>,
+    /// Push the last-run metrics to this Pushgateway at the end, grouped by job=outflow and sync. That it cannot
+    /// be reached is a warning only.
+    #[arg(long, value_name = "URL")]
+    pub pushgateway: Option<String>,
+}
+
+/// Keeps the files current until [`Exporter::finish`].
+#[derive(Debug)]
+pub(crate) struct Exporter {
+    metrics: Arc<Metrics>,
+    files: Vec<PathBuf>,
+    pushgateway: Option<reqwest::Url>,
+    rewriting: Option<JoinHandle<()>>,
+}
+
+impl Exporter {
+    /// Starts writing. `name` goes into the textfile's name.
+    ///
+    /// # Errors
+    /// A usage error when the folder is not there or the address is none: found before the run, not after it.
+    pub(crate) fn start(args: &MetricsArgs, name: &str, metrics: Arc<Metrics>) -> Result<Self> {
+        let pushgateway = args.pushgateway.as_deref().map(gateway).transpose()?;
+        let mut files: Vec<PathBuf> = args.metrics_file.iter().cloned().collect();
+        let mut rewriting = None;
+        if let Some(dir) = &args.metrics_textfile {
+            let file = dir.join(format!("outflow_{}.prom", file_name(name)));
+            // The first write shows whether the folder is there and may be written.
+            write(&metrics, &file).map_err(|error| {
+                Failure::usage(
+                    format!("--metrics-textfile {}: {error}", dir.display()),
+                    "create the folder and let this user write it",
+                )
+            })?;
+            rewriting = Some(tokio::spawn(rewrite(Arc::clone(&metrics), file.clone())));
+            files.push(file);
+        }
+        Ok(Self { metrics, files, pushgateway, rewriting })
+    }
+
+    /// Writes and pushes for the last time. What fails is a warning: the rows are where they belong.
+    pub(crate) async fn finish(self, syncs: &[String]) {
+        if let Some(rewriting) = &self.rewriting {
+            rewriting.abort();
+        }
+        for file in &self.files {
+            if let Err(error) = write(&self.metrics, file) {
+                tracing::warn!(file = %file.display(), %error, "metrics could not be written");
+            }
+        }
+        let Some(url) = &self.pushgateway else { return };
+        let text = self.metrics.expose_batch_job();
+        for sync in syncs {
+            if let Err(error) = push(url, sync, &text).await {
+                let error = error.without_url();
+                tracing::warn!(sync, %error, "metrics could not be pushed");
+            }
+        }
+    }
+}
+
+impl Drop for Exporter {
+    fn drop(&mut self) {
+        if let Some(rewriting) = &self.rewriting {
+            rewriting.abort();
+        }
+    }
+}
+
+async fn rewrite(metrics: Arc<Metrics>, file: PathBuf) {
+    loop {
+        tokio::time::sleep(REWRITE_INTERVAL).await;
+        if let Err(error) = write(&metrics, &file) {
+            tracing::warn!(file = %file.display(), %error, "metrics could not be written");
+        }
+    }
+}
+
+/// Replaces `file` in one step, so that a scrape never sees half of it.
+fn write(metrics: &Metrics, file: &Path) -> io::Result<()> {
+    if let Some(bytes) = environment::resident_memory() {
+        metrics.resident_memory(bytes);
+    }
+    replace(file, metrics.expose().as_bytes())
+}
+
+/// Writes beside `file` and renames; the name in between does not end like `file`, so nobody picks it up.
+///
+/// # Errors
+/// When the folder is missing or may not be written.
+pub(crate) fn replace(file: &Path, content: &[u8]) -> io::Result<()> {
+    let mut name = file.as_os_str().to_owned();
+    name.push(format!(".{}.tmp", std::process::id()));
+    let unfinished = PathBuf::from(name);
+    fs::write(&unfinished, content)
+        .and_then(|()| fs::rename(&unfinished, file))
+        .inspect_err(|_| drop(fs::remove_file(&unfinished)))
+}
+
+/// A name that is safe in a file name.
+fn file_name(name: &str) -> String {
+    name.chars().map(|c| if c.is_alphanumeric() || "_-".contains(c) { c } else { '_' }).collect()
+}
+
+fn gateway(address: &str) -> Result<reqwest::Url> {
+    match reqwest::Url::parse(address) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(url),
+        _ => Err(Failure::usage(
+            "--pushgateway is not an address",
+            "give it as http://HOST:9091 or https://HOST",
+        )),
+    }
+}
+
+/// Replaces the group of `sync` on the Pushgateway.
+async fn push(url: &reqwest::Url, sync: &str, text: &str) -> std::result::Result<(), reqwest::Error> {
+    let mut url = url.clone();
+    if let Ok(mut path) = url.path_segments_mut() {
+        path.pop_if_empty().extend(["metrics", "job", "outflow", "sync", sync]);
+    }
+    let client = reqwest::Client::builder()
+        .timeout(PUSH_TIMEOUT)
+        .redirect(reqwest::redirect::Policy::none())
+        .build()?;
+    let request = client
+        .put(url)
+        .header("content-type", "text/plain; version=0.0.4; charset=utf-8")
+        .body(only_of(text, sync));
+    request.send().await?.error_for_status()?;
+    Ok(())
+}
+
+/// The series of one sync, with the help and type of their families.
+fn only_of(text: &str, sync: &str) -> String {
+    let label = format!("sync=\"{}\"", sync.replace('\\', "\\\\").replace('"', "\\\""));
+    let mut kept = String::new();
+    let mut head = String::new();
+    for line in text.lines() {
+        if line.starts_with("# HELP") {
+            head.clear();
+        }
+        if line.starts_with('#') {
+            head.push_str(line);
+            head.push('\n');
+        } else if line.contains(&label) {
+            kept.push_str(&std::mem::take(&mut head));
+            kept.push_str(line);
+            kept.push('\n');
+        }
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pushed_group_holds_one_sync_only() {
+        let text = "# HELP a Help.\n# TYPE a gauge\na{sync=\"x\"} 1\na{sync=\"y\"} 2\n\
+                    # HELP b Help.\n# TYPE b gauge\nb{sync=\"y\"} 3\n";
+        assert_eq!(only_of(text, "x"), "# HELP a Help.\n# TYPE a gauge\na{sync=\"x\"} 1\n");
+        assert_eq!(
+            only_of(text, "y"),
+            "# HELP a Help.\n# TYPE a gauge\na{sync=\"y\"} 2\n# HELP b Help.\n# TYPE b gauge\n\
+             b{sync=\"y\"} 3\n"
+        );
+    }
+
+    #[test]
+    fn a_file_is_replaced_whole_and_leaves_nothing_beside_it() {
+        let dir = tempfile::tempdir().expect("a temp dir");
+        let file = dir.path().join("outflow_a.prom");
+        replace(&file, b"one").expect("written");
+        replace(&file, b"two").expect("written");
+        assert_eq!(fs::read(&file).expect("there"), b"two");
+        assert_eq!(fs::read_dir(dir.path()).expect("there").count(), 1);
+        assert!(replace(&dir.path().join("no/such.prom"), b"").is_err());
+        assert_eq!(file_name("a/b c.d"), "a_b_c_d");
+    }
+
+    #[test]
+    fn a_pushgateway_that_is_no_address_is_a_usage_error() {
+        assert!(gateway("http://127.0.0.1:9091").is_ok());
+        assert!(gateway("127.0.0.1:9091").is_err());
+        assert!(gateway("ftp://x").is_err());
+    }
+}

@@ -1,0 +1,288 @@
+//! The checked project as the commands use it: selecting syncs, opening connections and the state.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use engine::{Ports, RetryPolicy, SpoolLimits};
+use flow::{Destination, RunStatus, Source, Store};
+use state::Sqlite;
+
+use crate::args::Selection;
+use crate::config::{self, CheckedSync, Connection, Kind};
+use crate::context::Context;
+use crate::diagnostic::{Report, Style};
+use crate::environment;
+use crate::exit;
+use crate::failure::{Failure, Result};
+use crate::select::{self, Candidate};
+use crate::spool::InUse;
+
+/// A project whose files are valid.
+#[derive(Debug)]
+pub(crate) struct Project {
+    checked: config::Project,
+}
+
+/// An open connection.
+pub(crate) enum Opened {
+    /// A warehouse.
+    Source(Arc<dyn Source>),
+    /// A destination.
+    Destination(Arc<dyn Destination>),
+}
+
+impl Project {
+    /// Loads and checks the files of the project folder; every problem is shown on stderr.
+    ///
+    /// # Errors
+    /// When there is a problem; it was shown then.
+    pub(crate) fn load(context: &Context) -> Result<Self> {
+        let global = &context.global;
+        match config::load(&global.project_dir, global.env.as_deref(), &environment::var) {
+            Ok(checked) => Ok(Self { checked }),
+            Err(report) => Err(shown(context, &report)),
+        }
+    }
+
+    /// The project's name.
+    pub(crate) fn name(&self) -> &str {
+        &self.checked.name
+    }
+
+    /// All syncs, by name.
+    pub(crate) fn syncs(&self) -> &[CheckedSync] {
+        &self.checked.syncs
+    }
+
+    /// The names of all syncs, for messages.
+    pub(crate) fn sync_names(&self) -> String {
+        select::names(&self.candidates(&[]))
+    }
+
+    /// What works in the files and deserves attention, and the variables and files that are not there.
+    pub(crate) fn remarks(&self) -> (&Report, Report) {
+        (&self.checked.warnings, self.checked.unresolved())
+    }
+
+    /// The sync of that name.
+    ///
+    /// # Errors
+    /// A usage error that says which there are.
+    pub(crate) fn one(&self, name: &str) -> Result<&CheckedSync> {
+        if let Some(planned) = self.syncs().iter().find(|planned| planned.sync.name == name) {
+            return Ok(planned);
+        }
+        Err(Failure::usage(
+            format!("there is no sync `{name}`"),
+            format!("syncs in this project: {}", self.sync_names()),
+        ))
+    }
+
+    /// Whether the project or the state knows the sync.
+    ///
+    /// # Errors
+    /// A usage error where neither does.
+    pub(crate) async fn known_sync(&self, name: &str, state: &Sqlite) -> Result<()> {
+        if self.one(name).is_ok() || state.syncs().await?.iter().any(|known| known.sync == name) {
+            return Ok(());
+        }
+        self.one(name).map(drop)
+    }
+
+    /// The selected syncs, in the order of the project; all of them where nothing is selected.
+    ///
+    /// # Errors
+    /// A usage error for a selector that names nothing, and for a project without syncs.
+    pub(crate) async fn select(
+        &self,
+        selection: &Selection,
+        state: &Sqlite,
+    ) -> Result<Vec<&CheckedSync>> {
+        let mut failed = Vec::new();
+        if select::needs_results(&selection.select) || select::needs_results(&selection.exclude) {
+            let not_well = |status| !matches!(status, RunStatus::Ok | RunStatus::Partial);
+            failed = state
+                .syncs()
+                .await?
+                .into_iter()
+                .filter(|known| known.last_run.as_ref().is_some_and(|run| not_well(run.status)))
+                .map(|known| known.sync)
+                .collect();
+        }
+        self.select_from(selection, &failed)
+    }
+
+    /// As [`Project::select`], without looking at the state: `result:failed` selects nothing.
+    ///
+    /// # Errors
+    /// As [`Project::select`].
+    pub(crate) fn select_offline(&self, selection: &Selection) -> Result<Vec<&CheckedSync>> {
+        self.select_from(selection, &[])
+    }
+
+    fn select_from(
+        &self,
+        selection: &Selection,
+        failed: &[String],
+    ) -> Result<Vec<&CheckedSync>> {
+        let candidates = self.candidates(failed);
+        let chosen = select::select(&selection.select, &selection.exclude, &candidates)?;
+        Ok(chosen.into_iter().map(|index| &self.syncs()[index]).collect())
+    }
+
+    fn candidates(&self, failed: &[String]) -> Vec<Candidate<'_>> {
+        self.syncs()
+            .iter()
+            .map(|planned| Candidate {
+                name: &planned.sync.name,
+                tags: &planned.tags,
+                source: &planned.sync.source,
+                destination: &planned.sync.destination,
+                failed: failed.contains(&planned.sync.name),
+                enabled: planned.enabled,
+            })
+            .collect()
+    }
+
+    /// The folder of the state.
+    pub(crate) fn state_dir(&self) -> &Path {
+        &self.checked.state.dir
+    }
+
+    fn spool_dir(&self) -> PathBuf {
+        self.state_dir().join("spool")
+    }
+
+    /// Opens the state.
+    ///
+    /// # Errors
+    /// `E3xxx` when it is damaged, from a newer version, or cannot be written.
+    pub(crate) async fn open_state(&self) -> Result<Arc<Sqlite>> {
+        let (dir, name) = (self.state_dir().to_owned(), self.name().to_owned());
+        let opening = tokio::task::spawn_blocking(move || Sqlite::open(&dir, &name));
+        match opening.await {
+            Ok(opened) => Ok(Arc::new(opened?)),
+            Err(_) => Err(Failure::Shown(exit::FAILED, "the state could not be opened".to_owned())),
+        }
+    }
+
+    /// Marks the spool folder as in use, and removes what processes that are gone left in it.
+    pub(crate) fn claim_spool(&self) -> InUse {
+        InUse::claim(&self.spool_dir())
+    }
+
+    /// Names of all connections.
+    pub(crate) fn connection_names(&self) -> Vec<String> {
+        self.checked.connections.keys().cloned().collect()
+    }
+
+    fn connection(&self, name: &str) -> Result<&Connection> {
+        self.checked.connections.get(name).ok_or_else(|| {
+            Failure::usage(
+                format!("there is no connection `{name}`"),
+                format!("connections in this project: {}", self.connection_names().join(", ")),
+            )
+        })
+    }
+
+    /// The type of a connection; empty for one there is none of.
+    pub(crate) fn kind_of(&self, name: &str) -> String {
+        self.connection(name).map_or("", |connection| connection.kind.name()).to_owned()
+    }
+
+    /// Opens a connection; nothing goes over the network yet.
+    ///
+    /// # Errors
+    /// A usage error when there is none of that name, and when its options are wrong.
+    pub(crate) fn open(&self, context: &Context, name: &str) -> Result<Opened> {
+        let connection = self.connection(name)?;
+        self.checked.connection(name).map_err(|report| shown(context, &report))?;
+        let (metrics, clock) = (Arc::clone(&context.metrics), Arc::clone(&context.clock));
+        let options = connection.options();
+        match connection.kind {
+            Kind::Source(kind) => (kind.open)(reader::OpenArgs {
+                connection: name.to_owned(),
+                options,
+                metrics,
+                application: format!("outflow {}", self.name()),
+            })
+            .map(Opened::Source),
+            Kind::Destination(kind) => (kind.open)(writer::OpenArgs {
+                connection: name.to_owned(),
+                options,
+                metrics,
+                clock,
+            })
+            .map(Opened::Destination),
+        }
+        .map_err(|error| shown(context, &connection.problem(&error).into()))
+    }
+
+    /// Everything a run of the sync needs from outside.
+    ///
+    /// # Errors
+    /// As [`Project::open`].
+    pub(crate) fn ports(
+        &self,
+        context: &Context,
+        planned: &CheckedSync,
+        state: &Arc<Sqlite>,
+    ) -> Result<Ports> {
+        let sync = &planned.sync;
+        let source = match self.open(context, &sync.source)? {
+            Opened::Source(source) => source,
+            Opened::Destination(_) => return Err(wrong_role(&sync.source, "a warehouse")),
+        };
+        let destination = match self.open(context, &sync.destination)? {
+            Opened::Destination(destination) => destination,
+            Opened::Source(_) => return Err(wrong_role(&sync.destination, "a destination")),
+        };
+        let store: Arc<dyn Store> = state.clone();
+        Ok(Ports {
+            source,
+            destination,
+            store,
+            metrics: Arc::clone(&context.metrics),
+            clock: Arc::clone(&context.clock),
+            spool_dir: self.spool_dir(),
+            spool: SpoolLimits::default(),
+            retry: RetryPolicy::default(),
+        })
+    }
+}
+
+/// Refuses a sync whose model has a column that the project denies.
+///
+/// # Errors
+/// When there is such a column, which was shown then; and when the model cannot be checked.
+pub(crate) async fn refuse_denied(context: &Context, planned: &CheckedSync, ports: &Ports) -> Result<()> {
+    if planned.deny_columns.is_empty() {
+        return Ok(());
+    }
+    let checked = ports.source.check(&planned.sync.model).await?;
+    let denied = Report::new(planned.denied(&checked));
+    if denied.is_empty() { Ok(()) } else { Err(shown(context, &denied)) }
+}
+
+/// Shows problems of the files on stderr, and gives the failure for the summary.
+pub(crate) fn shown(context: &Context, report: &Report) -> Failure {
+    let style = Style { color: context.output.colors_errors(), ..Style::PLAIN };
+    context.output.complain(report.render(style).trim_end());
+    for problem in report.to_json() {
+        context.output.item("problem", &problem);
+    }
+    let code = match report.diagnostics() {
+        [only] => exit::of(only.code.kind),
+        _ => exit::CONFIG,
+    };
+    let first = report.diagnostics().first().map(|problem| problem.message.as_str());
+    let sentence = match report.diagnostics() {
+        [_] => first.unwrap_or_default().to_owned(),
+        _ => format!("{}; the first: {}", report.closing(), first.unwrap_or_default()),
+    };
+    Failure::Shown(code, sentence)
+}
+
+fn wrong_role(connection: &str, wanted: &str) -> Failure {
+    Failure::usage(format!("the connection `{connection}` is not {wanted}"), "outflow validate")
+}

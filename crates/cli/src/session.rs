@@ -1,0 +1,199 @@
+//! Runs of the engine, one sync after another, as `run`, `backfill` and `rejects retry` ask for them.
+
+use std::sync::Arc;
+
+use engine::{BackfillScope, Ports, RunFailure, RunOptions, RunReport};
+use flow::metrics::SyncInfo;
+use flow::{Changes, Key, RunStatus, Trigger};
+use state::Sqlite;
+
+use crate::context::Context;
+use crate::exit;
+use crate::failure::{Failure, Result};
+use crate::process;
+use crate::progress::{Reporter, Style};
+use crate::config::CheckedSync;
+use crate::project::{self, Project};
+use crate::report::{self, Refused};
+use crate::signals::Signals;
+use crate::spool::InUse;
+use crate::summary::SyncSummary;
+
+/// Runs looked at for the last success of a sync.
+const RUNS_LOOKED_AT: u64 = 200;
+
+/// What to do with a sync.
+#[derive(Debug, Clone)]
+pub(crate) enum Job {
+    /// Send what changed.
+    Run,
+    /// Send an old range again.
+    Backfill(BackfillScope),
+    /// Read these rows again and send them.
+    Retry(Vec<Key>),
+}
+
+/// How to do it.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Manner {
+    /// Read every row, whatever the watermark.
+    pub full_refresh: bool,
+    /// Send at most so many rows.
+    pub rows_max: Option<u64>,
+    /// Stop at the first reject.
+    pub fail_fast: bool,
+}
+
+/// Everything the runs of one call share.
+pub(crate) struct Session<'a> {
+    context: &'a Context,
+    project: &'a Project,
+    state: Arc<Sqlite>,
+    /// The signals of the process.
+    pub signals: Signals,
+    style: Style,
+    _spool: InUse,
+}
+
+impl<'a> Session<'a> {
+    /// Starts listening for signals. What killed processes left in the spool is removed.
+    pub(crate) fn start(context: &'a Context, project: &'a Project, state: Arc<Sqlite>) -> Self {
+        let signals = Signals::listen(Arc::clone(&context.output));
+        let spool = project.claim_spool();
+        Self { context, project, state, signals, style: context.progress_style(), _spool: spool }
+    }
+
+    /// Whether a signal asked to stop: no further sync is begun.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.signals.stop.drain.is_cancelled()
+    }
+
+    /// Announces the syncs, so that their series exist from the start, also of those that fail early.
+    pub(crate) async fn announce(&self, syncs: &[&CheckedSync]) {
+        for planned in syncs {
+            let sync = &planned.sync;
+            let metrics = &self.context.metrics;
+            metrics.sync_known(&SyncInfo {
+                sync: sync.name.clone(),
+                source: sync.source.clone(),
+                destination: sync.destination.clone(),
+                object: sync.object.clone(),
+                mode: sync.mode.as_str(),
+                method: match sync.model.changes {
+                    Changes::Snapshot => "snapshot",
+                    Changes::Watermark { .. } => "watermark",
+                },
+                expected_interval_seconds: planned.expected_interval_seconds,
+                enabled: planned.enabled,
+            });
+            // A failing run must not hide when the last good one was.
+            let runs = self.state.runs(Some(&sync.name), RUNS_LOOKED_AT).await.unwrap_or_default();
+            let good = |status| matches!(status, RunStatus::Ok | RunStatus::Partial);
+            if let Some(at) =
+                runs.iter().filter(|run| good(run.status)).filter_map(|run| run.ended_at).max()
+            {
+                metrics.succeeded_before(&sync.name, at);
+            }
+        }
+    }
+
+    /// Does `job` and prints what came of it.
+    pub(crate) async fn perform(&self, planned: &CheckedSync, job: Job, manner: Manner) -> SyncSummary {
+        let sync = &planned.sync;
+        let output = &self.context.output;
+        let ports = self.project.ports(self.context, planned, &self.state);
+        let ports = match ports {
+            Ok(ports) => project::refuse_denied(self.context, planned, &ports).await.map(|()| ports),
+            Err(failure) => Err(failure),
+        };
+        let summary = match ports {
+            Ok(ports) => {
+                let result = self.engine(planned, &ports, job, manner).await;
+                self.conclude(planned, result).await
+            }
+            Err(failure) => {
+                report::heading(output, planned);
+                process::show(output, &failure);
+                SyncSummary::failed(&sync.name, &failure)
+            }
+        };
+        if let Ok(bytes) = self.state.size_bytes().await {
+            self.context.metrics.state_size(bytes);
+        }
+        output.stream("sync", &summary);
+        summary
+    }
+
+    async fn engine(
+        &self,
+        planned: &CheckedSync,
+        ports: &Ports,
+        job: Job,
+        manner: Manner,
+    ) -> Result<RunReport, RunFailure> {
+        let sync = &planned.sync;
+        let options = RunOptions {
+            trigger: match job {
+                Job::Backfill(_) => Trigger::Backfill,
+                Job::Run | Job::Retry(_) => Trigger::Manual,
+            },
+            full_refresh: manner.full_refresh,
+            rows_max: manner.rows_max,
+            fail_fast: manner.fail_fast,
+            stop: self.signals.stop.clone(),
+        };
+        let watch = Reporter::start(&sync.name, &self.style, &self.context.output);
+        match job {
+            Job::Run => engine::run(sync, ports, options, &watch).await,
+            Job::Backfill(scope) => engine::backfill(sync, ports, (scope, options), &watch).await,
+            Job::Retry(keys) => engine::retry(sync, ports, (keys, options), &watch).await,
+        }
+    }
+
+    async fn conclude(
+        &self,
+        planned: &CheckedSync,
+        result: Result<RunReport, RunFailure>,
+    ) -> SyncSummary {
+        let output = &self.context.output;
+        let (report, failure) = match result {
+            Ok(report) => (Some(report), None),
+            Err(failure) => (failure.report.map(|report| *report), Some(failure.error)),
+        };
+        let failure = failure.map(Failure::from);
+        let mut summary = match &failure {
+            Some(failure) => SyncSummary::failed(&planned.sync.name, failure),
+            None => SyncSummary { sync: planned.sync.name.clone(), ..SyncSummary::default() },
+        };
+        if let Some(report) = &report {
+            let refused = Refused::of_run(&self.state, &report.run).await;
+            if failure.is_none() {
+                summary.exit_code = self.exit_code(report);
+                summary.status = report::status_word(report, &refused).to_owned();
+            }
+            report::fill(&mut summary, report, &refused);
+            report::print(output, planned, report, &summary);
+            if let Some(error) = report::unbalanced(report) {
+                output.complain(error);
+                summary.exit_code = exit::FAILED;
+                summary.status = "failed".to_owned();
+            }
+        } else {
+            report::heading(output, planned);
+        }
+        if let Some(failure) = &failure {
+            process::show(output, failure);
+        }
+        summary
+    }
+
+    fn exit_code(&self, report: &RunReport) -> u8 {
+        match report.run.status {
+            RunStatus::Interrupted => self.signals.exit_code().unwrap_or(exit::FAILED),
+            RunStatus::Ok | RunStatus::Partial if report.rejects_above_limit => exit::REJECTS,
+            RunStatus::Ok | RunStatus::Partial => exit::DONE,
+            RunStatus::Guarded => exit::GUARD,
+            RunStatus::Running | RunStatus::Failed | RunStatus::Crashed => exit::FAILED,
+        }
+    }
+}

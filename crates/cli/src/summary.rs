@@ -1,0 +1,236 @@
+//! The one object a program reads after a command: the last line of stdout in the JSON formats, and the content
+//! of `--summary-file`. Its shape is public; `outflow schema summary` prints it.
+
+use flow::{Finding, RunCounts, RunRecord, Watermark};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::exit;
+use crate::failure::Failure;
+use crate::text;
+
+/// Version of the shape; grows when a field changes its meaning or goes away, not when one is added.
+pub const VERSION: u32 = 1;
+
+/// What a command did.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[schemars(title = "outflow summary")]
+pub struct Summary {
+    /// Version of this shape: 1.
+    pub outflow: u32,
+    /// The command, for example `run`.
+    pub command: String,
+    /// `ok`, `changes`, `unchanged`, `partial`, `failed`, `guarded` or `interrupted`.
+    pub status: String,
+    /// What the process exits with.
+    pub exit_code: u8,
+    /// When the command began, RFC 3339 in UTC.
+    pub started_at: String,
+    /// When the command ended, RFC 3339 in UTC.
+    pub ended_at: String,
+    /// One entry per selected sync, in the order they ran.
+    pub syncs: Vec<SyncSummary>,
+    /// With `--output json`: what the command lists.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub items: Vec<Value>,
+    /// Why the command as a whole stopped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<ErrorSummary>,
+}
+
+/// What became of one sync.
+#[derive(Debug, Clone, Default, Serialize, JsonSchema)]
+pub struct SyncSummary {
+    /// Sync name.
+    pub sync: String,
+    /// `ok`, `unchanged`, `changes`, `partial`, `failed`, `guarded`, `interrupted` or `skipped`.
+    pub status: String,
+    /// What the process would exit with if this were the only sync.
+    pub exit_code: u8,
+    /// The run, as `outflow runs show` takes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run_id: Option<String>,
+    /// Wall time in seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<f64>,
+    /// Row accounting: `read = unchanged + delivered + rejected + parked`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub counts: Option<Counts>,
+    /// The watermark before, RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub watermark_from: Option<String>,
+    /// The watermark after, RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub watermark_to: Option<String>,
+    /// Rejects of this sync waiting for a retry or a decision.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub open_rejects: Option<u64>,
+    /// Rows this call refused, by code and field.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rejects: Vec<RejectGroup>,
+    /// With `plan`: a few of the rows that would be sent: `op`, `key` and `fields`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub samples: Vec<Value>,
+    /// Advice.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<ErrorSummary>,
+    /// Why it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<ErrorSummary>,
+}
+
+/// Rows and requests. All are counts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Counts {
+    /// Rows read from the warehouse.
+    pub read: u64,
+    /// Rows whose payload equals the last acknowledged one.
+    pub unchanged: u64,
+    /// Acknowledged rows: created plus updated.
+    pub delivered: u64,
+    /// Acknowledged rows that made a record.
+    pub created: u64,
+    /// Acknowledged rows that changed a record.
+    pub updated: u64,
+    /// Rows that did not land.
+    pub rejected: u64,
+    /// Rows read and not settled; the next run reads them again.
+    pub parked: u64,
+    /// Write calls made, retries included.
+    pub requests: u64,
+    /// Write calls made again.
+    pub retries: u64,
+}
+
+/// Rejected rows of one code and field.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct RejectGroup {
+    /// The code, for `outflow explain`.
+    pub code: String,
+    /// The field or column at fault.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
+    /// `validate` or `destination`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stage: Option<String>,
+    /// Rows.
+    pub rows: u64,
+    /// What the code means.
+    pub title: String,
+    /// What to do.
+    pub action: String,
+}
+
+/// An error or a piece of advice.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct ErrorSummary {
+    /// The code, for `outflow explain`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// One sentence.
+    pub message: String,
+    /// What to do next.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub help: String,
+}
+
+impl From<&Failure> for ErrorSummary {
+    fn from(failure: &Failure) -> Self {
+        Self {
+            code: failure.code().map(str::to_owned),
+            message: failure.message(),
+            help: failure.help().to_owned(),
+        }
+    }
+}
+
+impl From<&flow::Error> for ErrorSummary {
+    fn from(error: &flow::Error) -> Self {
+        Self {
+            code: Some(error.code().id.to_owned()),
+            message: error.message().to_owned(),
+            help: error.remedy().to_owned(),
+        }
+    }
+}
+
+impl From<&Finding> for ErrorSummary {
+    fn from(finding: &Finding) -> Self {
+        Self {
+            code: Some(finding.code.id.to_owned()),
+            message: finding.message.clone(),
+            help: finding.remedy.clone(),
+        }
+    }
+}
+
+impl From<RunCounts> for Counts {
+    fn from(counts: RunCounts) -> Self {
+        Self {
+            read: counts.read,
+            unchanged: counts.unchanged,
+            delivered: counts.delivered(),
+            created: counts.created,
+            updated: counts.updated,
+            rejected: counts.rejected,
+            parked: counts.parked,
+            requests: counts.requests,
+            retries: counts.retries,
+        }
+    }
+}
+
+impl SyncSummary {
+    /// A sync that was not begun; `signal` is the exit code of the signal that kept it from it.
+    pub(crate) fn skipped(sync: &str, signal: Option<u8>) -> Self {
+        let exit_code = signal.unwrap_or(exit::DONE);
+        Self { sync: sync.to_owned(), status: "skipped".to_owned(), exit_code, ..Self::default() }
+    }
+
+    /// A sync that ended before a run began.
+    pub(crate) fn failed(sync: &str, failure: &Failure) -> Self {
+        Self {
+            sync: sync.to_owned(),
+            status: status_of(failure.exit_code()).to_owned(),
+            exit_code: failure.exit_code(),
+            error: Some(failure.into()),
+            ..Self::default()
+        }
+    }
+
+    /// Takes over what the run's own record says.
+    pub(crate) fn set_run(&mut self, run: &RunRecord) {
+        self.run_id = Some(run.id.clone());
+        self.seconds = run.ended_at.map(|ended| (ended - run.started_at) as f64 / 1e6);
+        self.counts = Some(run.counts.into());
+    }
+
+    /// The watermark before and after.
+    pub(crate) fn set_watermarks(&mut self, from: Option<Watermark>, to: Option<Watermark>) {
+        self.watermark_from = from.map(|watermark| watermark.to_string());
+        self.watermark_to = to.map(|watermark| watermark.to_string());
+    }
+}
+
+/// The status word of a command that exits with `code`.
+pub(crate) fn status_of(code: u8) -> &'static str {
+    match code {
+        exit::DONE => "ok",
+        exit::CHANGES => "changes",
+        exit::REJECTS => "partial",
+        exit::GUARD => "guarded",
+        exit::INTERRUPTED | exit::TERMINATED => "interrupted",
+        _ => "failed",
+    }
+}
+
+/// A moment of the summary.
+pub(crate) fn moment(micros: i64) -> String {
+    text::rfc3339(micros)
+}
+
+/// The JSON Schema of [`Summary`].
+pub fn schema() -> schemars::Schema {
+    schemars::schema_for!(Summary)
+}
