@@ -593,6 +593,23 @@ impl Metrics {
         self.destination_quota_limit.with_label_values(&[destination, window]).set(limit);
     }
 
+    /// The windows the destination reported so far: name, remaining, limit.
+    pub fn quotas(&self, destination: &str) -> Vec<(String, f64, f64)> {
+        let label = |metric: &prometheus::proto::Metric, name: &str| {
+            metric.get_label().iter().find(|pair| pair.name() == name).map(|pair| pair.value().to_owned())
+        };
+        let families = self.destination_quota_remaining.collect();
+        let metrics = families.iter().flat_map(|family| family.get_metric());
+        metrics
+            .filter(|metric| label(metric, "destination").as_deref() == Some(destination))
+            .filter_map(|metric| {
+                let window = label(metric, "window")?;
+                let limit = self.destination_quota_limit.with_label_values(&[destination, &window]);
+                Some((window, metric.get_gauge().value(), limit.get()))
+            })
+            .collect()
+    }
+
     /// When the window is next empty (microseconds since 1970).
     pub fn quota_reset(&self, destination: &str, window: &'static str, at: i64) {
         self.destination_quota_reset_timestamp_seconds
