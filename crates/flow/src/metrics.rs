@@ -596,7 +596,8 @@ impl Metrics {
     /// The windows the destination reported so far: name, remaining, limit.
     pub fn quotas(&self, destination: &str) -> Vec<(String, f64, f64)> {
         let label = |metric: &prometheus::proto::Metric, name: &str| {
-            metric.get_label().iter().find(|pair| pair.name() == name).map(|pair| pair.value().to_owned())
+            let pair = metric.get_label().iter().find(|pair| pair.name() == name);
+            pair.map(|pair| pair.value().to_owned())
         };
         let families = self.destination_quota_remaining.collect();
         let metrics = families.iter().flat_map(|family| family.get_metric());
@@ -605,7 +606,7 @@ impl Metrics {
             .filter_map(|metric| {
                 let window = label(metric, "window")?;
                 let limit = self.destination_quota_limit.with_label_values(&[destination, &window]);
-                Some((window, metric.get_gauge().value(), limit.get()))
+                Some((window, metric.get_gauge().get_value(), limit.get()))
             })
             .collect()
     }
@@ -769,6 +770,9 @@ mod tests {
             expected_interval_seconds: Some(900.0),
             enabled: true,
         });
+        metrics.quota("hubspot", "day", 250.0, 1000.0);
+        metrics.quota("other", "day", 1.0, 2.0);
+        assert_eq!(metrics.quotas("hubspot"), [("day".to_owned(), 250.0, 1000.0)]);
         let text = metrics.expose();
         assert!(text.contains("outflow_rows_delivered_total{op=\"create\",sync=\"a\"} 0"), "{text}");
         assert!(text.contains("outflow_build_info{revision=\"unknown\",version=\"0.1.0\"} 1"));
