@@ -111,7 +111,7 @@ async fn key(session: &Session, view: &View, not_null: &HashSet<String>) -> Resu
 
 async fn unlogged(session: &Session, tables: &[(String, String)]) -> Result<Vec<Finding>> {
     const SQL: &str = "SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) \
-        FROM pg_catalog.unnest($1::text[], $2::text[]) AS u(s, r) \
+        FROM unnest($1::text[], $2::text[]) AS u(s, r) \
         JOIN pg_catalog.pg_namespace AS n ON n.nspname = u.s \
         JOIN pg_catalog.pg_class AS c ON c.relnamespace = n.oid AND c.relname = u.r \
         WHERE c.relpersistence = 'u' ORDER BY 1";
@@ -126,7 +126,7 @@ async fn unlogged(session: &Session, tables: &[(String, String)]) -> Result<Vec<
 async fn login(session: &Session, tables: &[(String, String)]) -> Result<Option<Finding>> {
     const SQL: &str = "SELECT r.rolsuper, ( \
             SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) \
-            FROM pg_catalog.unnest($1::text[], $2::text[]) AS u(s, r) \
+            FROM unnest($1::text[], $2::text[]) AS u(s, r) \
             JOIN pg_catalog.pg_namespace AS n ON n.nspname = u.s \
             JOIN pg_catalog.pg_class AS c ON c.relnamespace = n.oid AND c.relname = u.r \
             WHERE pg_catalog.has_table_privilege(c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE') \

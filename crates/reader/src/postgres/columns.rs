@@ -107,7 +107,7 @@ pub(super) async fn describe(session: &Session, statement: &Statement) -> Result
 
 async fn type_names(session: &Session, statement: &Statement) -> Result<Vec<String>> {
     const SQL: &str = "SELECT pg_catalog.format_type(u.kind, u.modifier) \
-        FROM pg_catalog.unnest($1::oid[], $2::int4[]) WITH ORDINALITY AS u(kind, modifier, at) \
+        FROM unnest($1::oid[], $2::int4[]) WITH ORDINALITY AS u(kind, modifier, at) \
         ORDER BY u.at";
     let oids: Vec<u32> = statement.columns().iter().map(|column| column.type_().oid()).collect();
     let modifiers: Vec<i32> =

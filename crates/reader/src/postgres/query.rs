@@ -185,7 +185,7 @@ impl Query<'_> {
             .collect();
         let names = (0..columns.len()).map(|index| format!("k{index}")).collect::<Vec<_>>();
         let (names, arrays) = (names.join(", "), arrays.join(", "));
-        let set = format!("(SELECT {names} FROM pg_catalog.unnest({arrays}) AS wanted({names}))");
+        let set = format!("(SELECT {names} FROM unnest({arrays}) AS wanted({names}))");
         let list = |expression: fn(&Column) -> String| {
             columns.iter().map(|column| expression(column)).collect::<Vec<_>>().join(", ")
         };

@@ -187,7 +187,7 @@ pub(super) async fn lockable(
     const SQL: &str = "SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) \
         FROM pg_catalog.pg_class AS c \
         JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace \
-        LEFT JOIN pg_catalog.unnest($1::text[], $2::text[]) AS u(s, r) \
+        LEFT JOIN unnest($1::text[], $2::text[]) AS u(s, r) \
             ON u.s = n.nspname AND u.r = c.relname \
         WHERE (u.r IS NOT NULL OR c.oid = $3) AND c.relkind IN ('r', 'p', 'v') \
             AND pg_catalog.has_table_privilege(c.oid, 'SELECT') \
@@ -215,7 +215,7 @@ pub(super) async fn generation(
     const SQL: &str = "SELECT u.s, u.r, c.oid, pg_catalog.pg_relation_filenode(c.oid), \
         coalesce(c.oid = pg_catalog.to_regclass(pg_catalog.format('%I.%I', u.s, u.r)) AND \
             (c.relfilenode = 0 OR c.relfilenode = pg_catalog.pg_relation_filenode(c.oid)), false) \
-        FROM pg_catalog.unnest($1::text[], $2::text[]) AS u(s, r) \
+        FROM unnest($1::text[], $2::text[]) AS u(s, r) \
         LEFT JOIN (pg_catalog.pg_class AS c \
             JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace) \
             ON n.nspname = u.s AND c.relname = u.r \

@@ -1,0 +1,13 @@
+//! The reader against real PostgreSQL servers.
+#![expect(clippy::unwrap_used, reason = "a test may fail at any line")]
+
+mod faults;
+mod keys;
+mod model;
+mod properties;
+mod speed;
+mod swaps;
+mod tls;
+mod types;
+mod warehouse;
+mod watermark;
