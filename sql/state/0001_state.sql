@@ -23,6 +23,7 @@ CREATE TABLE watermarks (
   sync          INTEGER PRIMARY KEY REFERENCES syncs (id),
   column_name   TEXT    NOT NULL,
   watermark     INTEGER NOT NULL,  -- the progress column's value, in microseconds
+  mapping       TEXT    NOT NULL,  -- names the mapping the rows up to here were sent with
   run_id        TEXT    NOT NULL,
   at            INTEGER NOT NULL,
   sum           INTEGER NOT NULL

@@ -4,7 +4,7 @@
 use flow::{Key, Scope, Trigger, Watermark};
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::request::{page, pages_of_keys};
+use crate::request::{mapping_name, page, pages_of_keys};
 use crate::run::{Job, execute};
 use crate::settle::Advance;
 use crate::{Ports, RunFailure, RunOptions, RunReport, Sync, Watch};
@@ -59,7 +59,7 @@ pub async fn backfill(
 ) -> Result<RunReport, RunFailure> {
     options.trigger = Trigger::Backfill;
     let lease = ports.store.acquire(&sync.name, ports.clock.now_micros()).await?;
-    let spec = scope.spec();
+    let spec = format!("{} {}", mapping_name(sync), scope.spec());
     let progress = ports.store.backfill(&sync.name, &spec).await?;
     let rows_before = progress.as_ref().map_or(0, |progress| progress.rows);
     let after = progress.map(|progress| progress.after);

@@ -47,13 +47,15 @@ pub(crate) struct Conductor<'a> {
     pub(crate) lease: &'a Lease,
     pub(crate) options: &'a RunOptions,
     run_id: Arc<str>,
-    prepared: Arc<Prepared>,
+    pub(crate) prepared: Arc<Prepared>,
     meta: RunMeta,
     caller: Arc<Caller>,
     pub(crate) forced: bool,
     in_flight_max: usize,
     pub(crate) settler: Settler,
     pub(crate) batcher: Batcher,
+    /// Rows whose record is addressed by its id.
+    pub(crate) renames: Batcher,
     pub(crate) ready: VecDeque<Call>,
     pub(crate) calls: JoinSet<Delivery>,
     /// Rows taken from the read: the books must add up to it.
@@ -113,6 +115,7 @@ impl<'a> Conductor<'a> {
             in_flight_max: in_flight_max.max(1),
             settler: Settler::new(job.advance.clone()),
             batcher: Batcher::new(rows_max),
+            renames: Batcher::new(rows_max),
             prepared: Arc::new(prepared),
             ready: VecDeque::new(),
             calls: JoinSet::new(),
@@ -176,6 +179,9 @@ impl<'a> Conductor<'a> {
         let complete = ended && self.failure.is_none() && !stop.drain.is_cancelled();
         if complete {
             self.settler.gone(asked.into_iter().flatten());
+            if self.parked == 0 {
+                self.settler.complete();
+            }
         }
         if !matches!(&result, Err(error) if error.kind() == Kind::Lease)
             && let Err(error) = self.commit().await
@@ -210,7 +216,7 @@ impl<'a> Conductor<'a> {
     /// Starts calls while there is room.
     pub(crate) fn start_calls(&mut self) {
         if self.closing && self.failure.is_none() && !self.options.stop.drain.is_cancelled() {
-            self.ready.extend(self.batcher.flush());
+            self.flush();
         }
         while self.failure.is_none() && self.calls.len() < self.in_flight_max {
             if self.options.stop.drain.is_cancelled() {
@@ -251,7 +257,7 @@ impl<'a> Conductor<'a> {
 
     /// The last rows make calls that are not full.
     pub(crate) fn flush(&mut self) {
-        self.ready.extend(self.batcher.flush());
+        self.ready.extend([self.batcher.flush(), self.renames.flush()].into_iter().flatten());
     }
 
     /// Takes no more rows; what is in flight is finished.
@@ -319,7 +325,7 @@ impl<'a> Conductor<'a> {
     /// Rows taken that have no answer yet.
     fn waiting_rows(&self) -> u64 {
         let ready: u64 = self.ready.iter().map(|call| call.rows.len() as u64).sum();
-        self.batcher.waiting() + ready + self.in_flight_rows
+        self.batcher.waiting() + self.renames.waiting() + ready + self.in_flight_rows
     }
 
     /// The books at the end: what has no answer is parked.

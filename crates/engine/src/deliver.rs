@@ -29,6 +29,9 @@ pub(crate) struct Row {
     pub(crate) changed_at: Option<i64>,
     /// An earlier attempt may have been applied.
     pub(crate) ambiguous: bool,
+    /// The record's own id, when its match value changes and it must be renamed rather than found by the new value.
+    /// All rows of a call have one, or none has.
+    pub(crate) record_id: Option<String>,
 }
 
 /// Rows for one write call and their payloads, in the same order.
@@ -44,6 +47,12 @@ impl Call {
             rows: rows.iter().map(|row| self.rows[*row as usize].clone()).collect(),
             payload: self.payload.take(rows)?,
         })
+    }
+
+    /// The same rows, found by their match values.
+    fn unrenamed(mut self) -> Self {
+        self.rows.iter_mut().for_each(|row| row.record_id = None);
+        self
     }
 
     fn split(mut self) -> (Self, Self) {
@@ -121,6 +130,8 @@ pub(crate) struct Delivery {
     pub(crate) retries: u64,
     /// Why the run cannot go on.
     pub(crate) error: Option<Error>,
+    /// Rows whose record could not be renamed: they are found by their match value after all.
+    unrenamed: Vec<Call>,
 }
 
 /// Makes calls.
@@ -144,6 +155,12 @@ struct Part {
     attempts: Attempts,
 }
 
+impl Part {
+    fn new(call: Call, retry: RetryPolicy) -> Self {
+        Self { call, attempts: Attempts::new(retry) }
+    }
+}
+
 #[expect(clippy::large_enum_variant, reason = "lives only from one attempt to the next")]
 enum Next {
     Done,
@@ -157,14 +174,16 @@ impl Caller {
     /// Sends the call until every row has an answer, or none can be had. Only rows without an answer are sent again.
     pub(crate) async fn deliver(&self, call: Call) -> Delivery {
         let mut delivery = Delivery::default();
-        let mut parts = vec![Part { call, attempts: Attempts::new(self.retry) }];
+        let mut parts = vec![Part::new(call, self.retry)];
         while let Some(part) = parts.pop() {
-            match self.attempt(part, &mut delivery).await {
+            let next = self.attempt(part, &mut delivery).await;
+            let unrenamed = std::mem::take(&mut delivery.unrenamed);
+            parts.extend(unrenamed.into_iter().map(|call| Part::new(call, self.retry)));
+            match next {
                 Next::Done => {}
                 Next::Split(call) => {
                     let (first, second) = call.split();
-                    parts.push(Part { call: second, attempts: Attempts::new(self.retry) });
-                    parts.push(Part { call: first, attempts: Attempts::new(self.retry) });
+                    parts.extend([second, first].map(|call| Part::new(call, self.retry)));
                 }
                 Next::Again(part, pause, reason) => {
                     let drained = tokio::select! {
@@ -196,6 +215,7 @@ impl Caller {
             mode: self.mode,
             match_on: Arc::clone(&self.match_on),
             payload: part.call.payload.clone(),
+            record_ids: part.call.rows.iter().filter_map(|row| row.record_id.clone()).collect(),
             run_id: Arc::clone(&self.run_id),
         };
         delivery.requests += 1;
@@ -212,6 +232,10 @@ impl Caller {
                 Next::Failed(Error::new(&codes::E4007, message), rows as u64)
             }
             Err(error) if error.kind() == Kind::Poison => match rows {
+                1 if part.call.rows[0].record_id.is_some() => {
+                    delivery.unrenamed.push(part.call.unrenamed());
+                    Next::Done
+                }
                 1 => {
                     let rejection = (error.code(), error.message().to_owned(), None);
                     delivery.reject(part.call.rows.remove(0), rejection);
@@ -233,7 +257,7 @@ impl Caller {
 
     /// Gives every row its outcome; rows without a final one are tried again, and are rejects when that is over.
     fn attribute(&self, mut part: Part, receipt: Receipt, delivery: &mut Delivery) -> Next {
-        let mut again: Vec<u32> = Vec::new();
+        let (mut again, mut unrenamed) = (Vec::new(), Vec::new());
         let mut wait = Retry::Backoff;
         let mut why = "unanswered";
         for (index, outcome) in receipt.outcomes.into_iter().enumerate() {
@@ -249,6 +273,7 @@ impl Caller {
                     let answer = Answer::Delivered { created, remote_id: None };
                     delivery.settled.push((row.clone(), answer));
                 }
+                Outcome::Rejected { .. } if row.record_id.is_some() => unrenamed.push(index as u32),
                 Outcome::Rejected { code, message, field } => {
                     delivery.reject(row.clone(), (code, message, field));
                 }
@@ -266,16 +291,20 @@ impl Caller {
                 }
             }
         }
-        if again.is_empty() {
-            return Next::Done;
-        }
-        let call = match part.call.take(&again) {
-            Ok(call) => call,
-            Err(error) => {
+        let (call, unrenamed) = match (part.call.take(&again), part.call.take(&unrenamed)) {
+            (Ok(call), Ok(unrenamed)) => (call, unrenamed),
+            (Err(error), _) | (_, Err(error)) => {
                 let lost = Error::new(&codes::E4007, "rows to repeat could not be taken");
-                return Next::Failed(lost.with_source(error), again.len() as u64);
+                let rows = again.len() + unrenamed.len();
+                return Next::Failed(lost.with_source(error), rows as u64);
             }
         };
+        if !unrenamed.rows.is_empty() {
+            delivery.unrenamed.push(unrenamed.unrenamed());
+        }
+        if call.rows.is_empty() {
+            return Next::Done;
+        }
         match part.attempts.next_pause(wait) {
             Some(pause) => Next::Again(Part { call, attempts: part.attempts }, pause, why),
             None => {

@@ -1,6 +1,6 @@
 //! Compares mapped rows with the ledger: what to send, what is unchanged, what is held back. Pure.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use flow::{Entry, Fingerprint, Key, MatchHash};
 use transform::Mapped;
@@ -78,6 +78,25 @@ pub(crate) fn settle_conflicts(
             *verdict = Verdict::Conflict;
         }
     }
+}
+
+/// Of the rows that take a new match value, those whose record is to be renamed: the destination told its id, nobody
+/// holds the new value, and no other row of the batch takes the old one (then the record is that row's).
+pub(crate) fn renamed(
+    mapped: &Mapped,
+    (asked, owners): (&[usize], &[Option<Key>]),
+    (entries, verdicts): (&[Option<Entry>], &[Verdict]),
+) -> HashSet<usize> {
+    let sent = asked.iter().filter(|row| verdicts[**row] == Verdict::Send);
+    let taken: HashSet<MatchHash> = sent.map(|row| mapped.matches[*row]).collect();
+    let renames = |row: usize| {
+        let Some(Entry { match_hash: Some(old), remote_id: Some(_), .. }) = &entries[row] else {
+            return false;
+        };
+        verdicts[row] == Verdict::Send && !taken.contains(old)
+    };
+    let free = asked.iter().zip(owners).filter(|(_, owner)| owner.is_none());
+    free.map(|(row, _)| *row).filter(|row| renames(*row)).collect()
 }
 
 #[cfg(test)]

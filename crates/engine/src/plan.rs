@@ -84,7 +84,8 @@ type Groups = BTreeMap<(&'static str, Option<String>), (&'static flow::Code, u64
 /// # Errors
 /// As a run's, before anything is sent.
 pub async fn plan(sync: &Sync, ports: &Ports, stop: &Stop) -> Result<Plan> {
-    let from = stored_watermark(sync, ports).await?;
+    let stored = stored_watermark(sync, ports).await?;
+    let from = stored.as_ref().map(|stored| stored.watermark);
     let prepared = Arc::new(prepare(sync, ports).await?);
     let rows_max = prepared.limits.rows_max;
     let rows_per_call = sync.delivery.batch_rows.unwrap_or(rows_max).min(rows_max).max(1);
@@ -92,7 +93,7 @@ pub async fn plan(sync: &Sync, ports: &Ports, stop: &Stop) -> Result<Plan> {
     let mut plan = Plan { from, findings, ..Plan::default() };
     let mut groups = Groups::new();
     let mut mapping = Mapping::new(Arc::new(sync.clone()), prepared, run_meta(sync, ports));
-    let request = page(sync, changed_since(sync, from), None).request;
+    let request = page(sync, changed_since(sync, stored.as_ref()), None).request;
     let mut read = ports.source.read(request).await?;
     let opening = Arc::new(read.opening().clone());
     while let Some(batch) = read.next().await? {

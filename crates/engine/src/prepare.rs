@@ -60,6 +60,7 @@ pub(crate) fn compile_all(
         primary_key: &sync.model.primary_key,
         columns: Arc::clone(columns),
         object: &prepared.object,
+        mode: sync.mode,
         null_rule: prepared.limits.null_rule,
     })
 }

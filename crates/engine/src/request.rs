@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use flow::{Changes, Key, Model, Position, ReadRequest, Scope, Watermark};
+use flow::{Changes, Key, Model, Position, ReadRequest, Scope, StoredWatermark};
+use xxhash_rust::xxh3::xxh3_128;
 
 use crate::Sync;
 
@@ -26,14 +27,23 @@ pub(crate) fn watermark_column(model: &Model) -> Option<&str> {
     }
 }
 
-/// The rows an incremental run reads: everything from the stored watermark less the lag on, or everything.
-pub(crate) fn changed_since(sync: &Sync, stored: Option<Watermark>) -> Scope {
+/// The rows an incremental run reads: everything from the stored watermark less the lag on; or everything, when nothing
+/// is stored or the rows so far were sent with another mapping.
+pub(crate) fn changed_since(sync: &Sync, stored: Option<&StoredWatermark>) -> Scope {
     match (&sync.model.changes, stored) {
-        (Changes::Watermark { lag_micros, .. }, Some(watermark)) => {
-            Scope::Since(watermark.minus_micros(*lag_micros))
+        (Changes::Watermark { lag_micros, .. }, Some(stored))
+            if stored.mapping == mapping_name(sync) =>
+        {
+            Scope::Since(stored.watermark.minus_micros(*lag_micros))
         }
         _ => Scope::All,
     }
+}
+
+/// Names what decides a row's payload, apart from the row.
+pub(crate) fn mapping_name(sync: &Sync) -> String {
+    let written = format!("{:?} {:?} {}", sync.mappings, sync.match_on, sync.object);
+    format!("{:032x}", xxh3_128(written.as_bytes()))
 }
 
 /// One page with this scope.

@@ -1,11 +1,14 @@
 //! THE control flow of a run: lease, read, map, diff, batch, deliver, settle, commit. This file holds its frame, from
 //! the lease to the report; `conductor.rs` leads the rows in between.
 
-use flow::{Error, Finding, Key, Kind, Lease, Result, RunCounts, RunRecord, RunStatus, Watermark};
+use flow::{
+    Error, Finding, Key, Kind, Lease, Result, RunCounts, RunRecord, RunStatus, StoredWatermark,
+    Watermark,
+};
 
 use crate::conductor::{Conductor, Outcome};
 use crate::prepare::prepare;
-use crate::request::{Page, changed_since, page, watermark_column};
+use crate::request::{Page, changed_since, mapping_name, page, watermark_column};
 use crate::settle::Advance;
 use crate::{Ports, RunFailure, RunOptions, RunReport, Sync, Watch, codes};
 
@@ -31,9 +34,10 @@ pub async fn run(
 ) -> Result<RunReport, RunFailure> {
     let lease = ports.store.acquire(&sync.name, ports.clock.now_micros()).await?;
     let stored = stored_watermark(sync, ports).await?;
-    let scope = changed_since(sync, stored.filter(|_| !options.full_refresh));
+    let scope = changed_since(sync, stored.as_ref().filter(|_| !options.full_refresh));
+    let mapping = mapping_name(sync);
     let advance = match watermark_column(&sync.model) {
-        Some(column) => Advance::Watermark { column: column.to_owned(), stored },
+        Some(column) => Advance::Watermark { column: column.to_owned(), mapping, stored },
         None => Advance::Nothing,
     };
     let job = Job { pages: vec![page(sync, scope, None)], forced: false, advance, asked: None };
@@ -42,12 +46,13 @@ pub async fn run(
 
 /// The stored watermark, if it belongs to the column the model uses now. One of another column says nothing: then
 /// every row is read, and the ledger keeps what did not change from being sent.
-pub(crate) async fn stored_watermark(sync: &Sync, ports: &Ports) -> Result<Option<Watermark>> {
+pub(crate) async fn stored_watermark(
+    sync: &Sync,
+    ports: &Ports,
+) -> Result<Option<StoredWatermark>> {
     let stored = ports.store.watermark(&sync.name).await?;
     let column = watermark_column(&sync.model);
-    Ok(stored
-        .filter(|stored| Some(stored.column.as_str()) == column)
-        .map(|stored| stored.watermark))
+    Ok(stored.filter(|stored| Some(stored.column.as_str()) == column))
 }
 
 /// One execution under a lease, with its record in the state from the first moment to the last.
@@ -71,7 +76,7 @@ pub(crate) async fn execute(
     ports.store.put_run(lease, &run).await?;
     ports.metrics.lease(&sync.name, true);
     let from = match &job.advance {
-        Advance::Watermark { stored, .. } => *stored,
+        Advance::Watermark { stored, .. } => stored.as_ref().map(|stored| stored.watermark),
         _ => None,
     };
     if let Some(from) = from {

@@ -17,11 +17,25 @@ use crate::deliver::{Answer, Delivery, Row};
 #[derive(Debug, Clone)]
 pub(crate) enum Advance {
     /// The sync's watermark, from where it was.
-    Watermark { column: String, stored: Option<Watermark> },
+    Watermark {
+        /// The progress column.
+        column: String,
+        /// Names the mapping rows are sent with now.
+        mapping: String,
+        /// The watermark before.
+        stored: Option<StoredWatermark>,
+    },
     /// The progress of a backfill; rows settled by earlier attempts.
     Backfill { spec: String, rows_before: u64 },
     /// Nothing: the next run reads the same rows again.
     Nothing,
+}
+
+impl Advance {
+    fn at(&self, watermark: Watermark) -> Option<StoredWatermark> {
+        let Self::Watermark { column, mapping, .. } = self else { return None };
+        Some(StoredWatermark { column: column.clone(), watermark, mapping: mapping.clone() })
+    }
 }
 
 /// A run of rows in the order of the read.
@@ -249,6 +263,7 @@ impl Settler {
     pub(crate) fn has_news(&self) -> bool {
         self.next.counts != RunCounts::default()
             || !self.next.commit.resolved.is_empty()
+            || self.next.commit.watermark.is_some()
             || self.ranges.front().is_some_and(|range| range.open == 0)
     }
 
@@ -272,15 +287,14 @@ impl Settler {
     fn advance_over(&mut self, range: Range) {
         let Some(position) = range.position else { return };
         match &self.advance {
-            Advance::Watermark { column, stored } => {
+            Advance::Watermark { stored, .. } => {
                 // A NULL watermark moves nothing, a future one not past the warehouse's clock, none backwards.
                 let Some(watermark) = position.watermark else { return };
                 let reached = watermark.min(range.clock);
-                let known = self.reached.or(*stored);
+                let known = self.reached.or(stored.as_ref().map(|stored| stored.watermark));
                 if known.is_none_or(|known| reached > known) {
                     self.reached = Some(reached);
-                    let stored = StoredWatermark { column: column.clone(), watermark: reached };
-                    self.next.commit.watermark = Some(stored);
+                    self.next.commit.watermark = self.advance.at(reached);
                 }
             }
             Advance::Backfill { spec, rows_before } => {
@@ -289,6 +303,16 @@ impl Settler {
                 self.next.commit.backfill = Some(progress);
             }
             Advance::Nothing => {}
+        }
+    }
+
+    /// The read has ended and every row is settled: also rows up to the old watermark were looked at with this mapping.
+    pub(crate) fn complete(&mut self) {
+        let Advance::Watermark { mapping, stored: Some(stored), .. } = &self.advance else {
+            return;
+        };
+        if self.reached.is_none() && stored.mapping != *mapping {
+            self.next.commit.watermark = self.advance.at(stored.watermark);
         }
     }
 

@@ -1,6 +1,8 @@
 //! From a mapped chunk to calls: compares it with the ledger, books every row that is not sent, and makes calls of the
 //! others.
 
+use std::collections::HashSet;
+
 use flow::arrow::error::ArrowError;
 use flow::metrics::Busy;
 use flow::{Entry, Error, Key, MatchHash, Reject, Result, Stage, Watermark};
@@ -18,7 +20,7 @@ impl Conductor<'_> {
     pub(crate) async fn take(&mut self, chunk: Chunk) -> Result<()> {
         self.wait_for_pending(&chunk).await?;
         let began = Instant::now();
-        let (verdicts, entries, priors) = self.compare(&chunk.mapped).await?;
+        let Compared { verdicts, entries, renamed, priors } = self.compare(&chunk.mapped).await?;
         let Chunk { rows: read, mut mapped, changed_at, position, clock } = chunk;
         self.see(&changed_at);
         // From here on every row of the chunk is in the books, and the range stays open until its rows are settled.
@@ -32,6 +34,9 @@ impl Conductor<'_> {
         for (row, index) in rows.iter_mut().zip(&send) {
             row.range = range;
             row.changed_at = changed_at[*index as usize];
+            if renamed.contains(&(*index as usize)) {
+                row.record_id.clone_from(&row.prior.remote_id);
+            }
         }
         self.limit(range, &mut send, &mut rows);
         self.settler.send(range, &rows);
@@ -54,6 +59,10 @@ impl Conductor<'_> {
         let hashes: Vec<_> = asked.iter().map(|row| mapped.matches[*row]).collect();
         let owners = store.owners(sync, &hashes).await?;
         diff::settle_conflicts(mapped, (&asked, &owners), &mut verdicts);
+        let renamed = match self.prepared.limits.renames {
+            true => diff::renamed(mapped, (&asked, &owners), (&entries, &verdicts)),
+            false => HashSet::new(),
+        };
         let refused: Vec<_> =
             mapped.rejects.iter().filter_map(|reject| reject.key.clone()).collect();
         let mut known = store.lookup(sync, &refused).await?.into_iter();
@@ -62,7 +71,7 @@ impl Conductor<'_> {
             .iter()
             .map(|reject| reject.key.as_ref().and_then(|_| known.next().flatten()))
             .collect();
-        Ok((verdicts, entries, priors))
+        Ok(Compared { verdicts, entries, renamed, priors })
     }
 
     /// Books every row that is not sent, and gives back the others: their indices and what is kept of them.
@@ -98,6 +107,7 @@ impl Conductor<'_> {
                         prior,
                         changed_at: None,
                         ambiguous: false,
+                        record_id: None,
                     });
                 }
             }
@@ -112,8 +122,19 @@ impl Conductor<'_> {
             return Ok(());
         }
         self.mark_dirty(&rows).await?;
-        let payload = mapped.payload.take(send).map_err(payload_lost)?;
-        self.ready.extend(self.batcher.push(Call { rows, payload }).map_err(payload_lost)?);
+        let (mut found, mut renamed) = ((Vec::new(), Vec::new()), (Vec::new(), Vec::new()));
+        for (row, index) in rows.into_iter().zip(send) {
+            let (rows, indices) = if row.record_id.is_some() { &mut renamed } else { &mut found };
+            rows.push(row);
+            indices.push(*index);
+        }
+        for ((rows, indices), batcher) in [(found, &mut self.batcher), (renamed, &mut self.renames)]
+        {
+            if !rows.is_empty() {
+                let payload = mapped.payload.take(&indices).map_err(payload_lost)?;
+                self.ready.extend(batcher.push(Call { rows, payload }).map_err(payload_lost)?);
+            }
+        }
         Ok(())
     }
 
@@ -186,8 +207,17 @@ impl Conductor<'_> {
     }
 }
 
-/// Verdict and entry of every mapped row; entry of every row the mapping refused.
-type Compared = (Vec<Verdict>, Vec<Option<Entry>>, Vec<Option<Entry>>);
+/// What the ledger says about a chunk.
+struct Compared {
+    /// Of every mapped row.
+    verdicts: Vec<Verdict>,
+    /// Of every mapped row.
+    entries: Vec<Option<Entry>>,
+    /// Mapped rows whose record is addressed by its id.
+    renamed: HashSet<usize>,
+    /// Entries of the rows the mapping refused.
+    priors: Vec<Option<Entry>>,
+}
 
 fn conflict(key: Key) -> Reject {
     Reject {

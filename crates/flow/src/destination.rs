@@ -87,6 +87,8 @@ pub struct Limits {
     pub attribution: Attribution,
     /// How a field is emptied.
     pub null_rule: NullRule,
+    /// Whether a record can be addressed by its id while its match value changes.
+    pub renames: bool,
 }
 
 /// The type of a destination field, which the mapping is checked against.
@@ -171,6 +173,9 @@ pub struct WriteBatch {
     pub match_on: Arc<[String]>,
     /// The mapped rows, at most `Limits::rows_max`.
     pub payload: Payload,
+    /// The destination's ids of records whose match value changes with this batch, one per row. Such a record is
+    /// addressed by its id, so that it is renamed and not doubled. Empty: every record is found by `match_on`.
+    pub record_ids: Vec<String>,
     /// Unique to the run; for request ids and attribution.
     pub run_id: Arc<str>,
 }

@@ -55,6 +55,8 @@ pub struct StoredWatermark {
     pub column: String,
     /// Every change up to here that was visible is acknowledged or a reject.
     pub watermark: Watermark,
+    /// Names the mapping those rows were sent with. Under another one every row is looked at again.
+    pub mapping: String,
 }
 
 /// How far a backfill has come; the same backfill started again goes on from here.

@@ -18,20 +18,21 @@ pub(crate) struct Written<'a> {
 /// The watermark of a sync.
 pub(crate) fn watermark(connection: &Connection, sync: i64) -> Result<Option<StoredWatermark>> {
     let doing = "reading the watermark";
-    let found: Option<(String, i64, String, i64, i64)> = connection
+    let found: Option<(String, i64, String, String, i64, i64)> = connection
         .prepare_cached(
-            "SELECT column_name, watermark, run_id, at, sum FROM watermarks WHERE sync = ?1",
+            "SELECT column_name, watermark, mapping, run_id, at, sum FROM watermarks WHERE sync = ?1",
         )
         .and_then(|mut statement| {
             statement
                 .query_row([sync], |row| {
-                    Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
+                    let (run_id, at, sum) = (row.get(3)?, row.get(4)?, row.get(5)?);
+                    Ok((row.get(0)?, row.get(1)?, row.get(2)?, run_id, at, sum))
                 })
                 .optional()
         })
         .during(doing)?;
-    let Some((column, watermark, run_id, at, sum)) = found else { return Ok(None) };
-    let stored = StoredWatermark { column, watermark: Watermark(watermark) };
+    let Some((column, watermark, mapping, run_id, at, sum)) = found else { return Ok(None) };
+    let stored = StoredWatermark { column, watermark: Watermark(watermark), mapping };
     verify("watermarks", sum, watermark_sum(sync, &stored, &Written { run_id: &run_id, at }))?;
     Ok(Some(stored))
 }
@@ -45,14 +46,15 @@ pub(crate) fn put_watermark(
 ) -> Result<()> {
     transaction
         .prepare_cached(
-            "INSERT OR REPLACE INTO watermarks (sync, column_name, watermark, run_id, at, sum) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            "INSERT OR REPLACE INTO watermarks (sync, column_name, watermark, mapping, run_id, at, sum) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         )
         .and_then(|mut statement| {
             statement.execute(params![
                 sync,
                 stored.column,
                 stored.watermark.0,
+                stored.mapping,
                 written.run_id,
                 written.at,
                 watermark_sum(sync, stored, written)
@@ -68,6 +70,7 @@ fn watermark_sum(sync: i64, stored: &StoredWatermark, written: &Written<'_>) -> 
         .int(sync)
         .bytes(stored.column.as_bytes())
         .int(stored.watermark.0)
+        .bytes(stored.mapping.as_bytes())
         .bytes(written.run_id.as_bytes())
         .int(written.at)
         .sum()

@@ -318,3 +318,47 @@ async fn a_retry_sends_the_current_row_and_closes_the_reject_of_a_row_that_is_go
     assert_eq!((report.run.counts.delivered(), report.open_rejects), (1, 0));
     world.converged();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_changed_mapping_looks_at_every_row_again_and_sends_what_changed() {
+    let mut world = World::new(people(0..50));
+    world.run().await.unwrap();
+    world.sync.mappings = serde_json::from_str(
+        r#"{"name": {"from": "name", "values": {"name 7": "Seven"}, "otherwise": "keep"}}"#,
+    )
+    .unwrap();
+    let report = world.run().await.unwrap();
+    assert_eq!((report.run.counts.updated, report.run.counts.unchanged), (1, 49));
+    assert_eq!(world.destination.remote().records["user7@example.com"], "Seven");
+    let again = world.run().await.unwrap();
+    assert!(again.run.counts.read < 10, "only the lookback is read again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_row_whose_match_value_changes_renames_its_record() {
+    let world = World::new(people(0..20));
+    world.run().await.unwrap();
+    {
+        let mut rows = world.source.rows.lock().unwrap();
+        rows[4].email = "new@example.com".to_owned();
+        rows[4].updated_at = 30_000_000;
+    }
+    world.run().await.unwrap();
+    world.converged();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_cannot_be_renamed_is_found_by_its_new_match_value() {
+    // Its record was deleted at the destination: the row is put back.
+    let world = World::new(people(0..3));
+    world.run().await.unwrap();
+    world.destination.remote().records.remove("user1@example.com");
+    {
+        let mut rows = world.source.rows.lock().unwrap();
+        rows[1].email = "new@example.com".to_owned();
+        rows[1].updated_at = 30_000_000;
+    }
+    let report = world.run().await.unwrap();
+    assert_eq!((report.run.counts.delivered(), report.run.counts.rejected), (1, 0));
+    world.converged();
+}

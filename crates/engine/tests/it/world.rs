@@ -69,9 +69,31 @@ pub(crate) enum Behaviour {
 pub(crate) struct Remote {
     /// Records by e-mail: name.
     pub(crate) records: BTreeMap<String, String>,
+    /// The e-mail of every record, by its id.
+    ids: HashMap<String, String>,
     /// Every call's e-mails, in order of arrival.
     pub(crate) calls: Vec<Vec<String>>,
     in_flight: HashSet<String>,
+}
+
+impl Remote {
+    fn upsert(&mut self, email: &str, name: String, record_id: Option<&String>) -> Outcome {
+        let old = match record_id {
+            Some(id) => self.ids.get(id).filter(|email| self.records.contains_key(*email)).cloned(),
+            None => None,
+        };
+        if record_id.is_some() && old.is_none() {
+            let message = "no such record".to_owned();
+            return Outcome::Rejected { code: &REFUSED, message, field: None };
+        }
+        if let Some(old) = old {
+            self.records.remove(&old);
+        }
+        let created = self.records.insert(email.to_owned(), name).is_none();
+        let id = record_id.cloned().unwrap_or_else(|| format!("id of {email}"));
+        self.ids.insert(id.clone(), email.to_owned());
+        Outcome::Delivered { created: Some(created && record_id.is_none()), remote_id: Some(id) }
+    }
 }
 
 pub(crate) struct FakeDestination {
@@ -90,6 +112,7 @@ impl Destination for FakeDestination {
             modes: &[Mode::Upsert],
             attribution: Attribution::EchoedId,
             null_rule: NullRule::EmptyString,
+            renames: true,
         })
     }
 
@@ -141,10 +164,8 @@ impl Destination for FakeDestination {
                 Some(Behaviour::Rows(outcome_of)) => outcome_of(email),
                 _ => None,
             };
-            outcomes.push(special.unwrap_or_else(|| {
-                let created = remote.records.insert(email.clone(), name).is_none();
-                Outcome::Delivered { created: Some(created), remote_id: None }
-            }));
+            let record_id = batch.record_ids.get(outcomes.len());
+            outcomes.push(special.unwrap_or_else(|| remote.upsert(email, name, record_id)));
         }
         match behaviour {
             Some(Behaviour::Fails(error) | Behaviour::AppliesAndFails(error)) => Err(error),

@@ -122,6 +122,7 @@ impl Destination for HubSpot {
             modes: &[Mode::Upsert],
             attribution: Attribution::EchoedId,
             null_rule: NullRule::EmptyString,
+            renames: true,
         })
     }
 
@@ -146,10 +147,10 @@ impl Destination for HubSpot {
         if rows == 0 {
             return Ok(Receipt { outcomes: Vec::new() });
         }
-        let path = format!("/crm/v3/objects/{}/batch/upsert", wire::object_path(&batch.object)?);
+        let (path, operation) = wire::route(batch)?;
         let trace = Trace { call: self.calls.fetch_add(1, Ordering::Relaxed), rows };
-        let body = Some(wire::upsert_body(batch, match_on, trace)?);
-        let request = Request { method: Method::POST, path, operation: "upsert", body };
+        let body = Some(wire::body(batch, match_on, trace)?);
+        let request = Request { method: Method::POST, path, operation, body };
         let reply = self.call(request).await?;
         let judge = self.judge(rows);
         if !reply.is_success() {
@@ -182,6 +183,9 @@ fn check(batch: &WriteBatch) -> Result<usize> {
     if batch.payload.rows() > ROWS_MAX {
         let message = format!("{} rows in a call; HubSpot takes {ROWS_MAX}", batch.payload.rows());
         return Err(Error::new(&E2016_CALL, message));
+    }
+    if !batch.record_ids.is_empty() && batch.record_ids.len() != batch.payload.rows() {
+        return Err(Error::new(&E2016_CALL, "a call does not have one record id per row"));
     }
     batch.payload.fields.schema_ref().index_of(match_on).map_err(|_| {
         Error::new(&E2016_CALL, "the property records are found by is not in the payload")

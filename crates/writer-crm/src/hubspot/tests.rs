@@ -47,6 +47,7 @@ fn batch(columns: Vec<(&str, ArrayRef)>) -> WriteBatch {
         object: "contacts".into(),
         mode: Mode::Upsert,
         match_on: Arc::new(["email".to_owned()]),
+        record_ids: Vec::new(),
         payload: Payload { fields, absent },
         run_id: "01890000-0000-7000-8000-000000000000".into(),
     }
@@ -76,7 +77,7 @@ fn the_body_of_an_upsert_is_exactly_this() {
     // Row 0 leaves `visits` alone, row 2 leaves `firstname` alone.
     batch.payload.absent[1] = Some(vec![false, false, true].into());
     batch.payload.absent[3] = Some(vec![true, false, false].into());
-    let body = wire::upsert_body(&batch, 0, Trace { call: 7, rows: 3 }).expect("a body");
+    let body = wire::body(&batch, 0, Trace { call: 7, rows: 3 }).expect("a body");
     let parsed: Value = serde_json::from_slice(&body).expect("valid JSON");
     assert_eq!(parsed["inputs"].as_array().map(Vec::len), Some(3));
     let lines =
@@ -87,21 +88,35 @@ fn the_body_of_an_upsert_is_exactly_this() {
 #[test]
 fn a_row_of_nothing_but_its_match_still_names_its_record() {
     let mut batch = emails(1);
-    let body = wire::upsert_body(&batch, 0, Trace { call: 0, rows: 1 }).expect("a body");
+    let body = wire::body(&batch, 0, Trace { call: 0, rows: 1 }).expect("a body");
     assert_eq!(
         serde_json::from_slice::<Value>(&body).expect("valid JSON")["inputs"][0],
         json!({"idProperty": "email", "objectWriteTraceId": "0-0", "id": "user0@example.com",
             "properties": {"email": "user0@example.com"}})
     );
     batch.payload.absent[0] = Some(vec![true].into());
-    let error = wire::upsert_body(&batch, 0, Trace { call: 0, rows: 1 }).expect_err("no match");
+    let error = wire::body(&batch, 0, Trace { call: 0, rows: 1 }).expect_err("no match");
     assert_eq!(error.code().id, "E2016");
+}
+
+#[test]
+fn a_record_whose_match_changes_is_addressed_by_its_id() {
+    let mut batch = emails(2);
+    batch.record_ids = vec!["71".to_owned(), "7\"2".to_owned()];
+    let body = wire::body(&batch, 0, Trace { call: 3, rows: 2 }).expect("a body");
+    assert_eq!(
+        serde_json::from_slice::<Value>(&body).expect("valid JSON")["inputs"],
+        json!([
+            {"objectWriteTraceId": "3-0", "id": "71", "properties": {"email": "user0@example.com"}},
+            {"objectWriteTraceId": "3-1", "id": "7\"2", "properties": {"email": "user1@example.com"}},
+        ])
+    );
 }
 
 // D6: trace ids are unique in a call and hold no value of a row.
 #[test]
 fn trace_ids_are_unique_and_say_nothing_about_the_row() {
-    let body = wire::upsert_body(&emails(100), 0, Trace { call: 12, rows: 100 }).expect("a body");
+    let body = wire::body(&emails(100), 0, Trace { call: 12, rows: 100 }).expect("a body");
     let parsed: Value = serde_json::from_slice(&body).expect("valid JSON");
     let inputs = parsed["inputs"].as_array().expect("a list");
     for (row, input) in inputs.iter().enumerate() {
@@ -149,6 +164,7 @@ async fn what_hubspot_cannot_do_is_refused_before_anything_is_sent() {
     assert_eq!(refused(&|batch| batch.match_on = Arc::new(two.clone())).await, "E2017");
     assert_eq!(refused(&|batch| batch.match_on = Arc::new(["id".to_owned()])).await, "E2016");
     assert_eq!(refused(&|batch| *batch = emails(101)).await, "E2016");
+    assert_eq!(refused(&|batch| batch.record_ids = vec![String::new(); 2]).await, "E2016");
     for object in ["", "../x", "a/b", "contacts?x", "é", "a b", &"x".repeat(101)] {
         assert_eq!(refused(&|batch| batch.object = object.into()).await, "E2011", "{object}");
         assert!(hubspot.limits(object).is_err());

@@ -45,7 +45,14 @@ impl Trace {
     }
 }
 
-/// The body of `POST /crm/v3/objects/{object}/batch/upsert`.
+/// The path and the word for metrics of the call that writes `batch`: an upsert, or an update where records are
+/// addressed by their ids, so that a record that is gone is not made anew.
+pub(super) fn route(batch: &WriteBatch) -> Result<(String, &'static str)> {
+    let verb = if batch.record_ids.is_empty() { "upsert" } else { "update" };
+    Ok((format!("/crm/v3/objects/{}/batch/{verb}", object_path(&batch.object)?), verb))
+}
+
+/// The body of [`route`]'s call.
 ///
 /// Null clears a property and is an empty string; an absent cell leaves the property alone and is left out. The
 /// property a record is found by is both `id` and a property, so that a record found by a secondary e-mail
@@ -53,43 +60,75 @@ impl Trace {
 ///
 /// # Errors
 /// [`E2016_CALL`] when a row has no value to find its record by.
-pub(super) fn upsert_body(batch: &WriteBatch, match_on: usize, trace: Trace) -> Result<Vec<u8>> {
-    let payload = &batch.payload;
-    let columns: Vec<Cells<'_>> =
-        payload.fields.columns().iter().map(|column| Cells::new(column, SPELLING)).collect();
-    let names: Vec<Vec<u8>> = payload
-        .fields
-        .schema_ref()
-        .fields()
-        .iter()
-        .map(|field| {
-            let mut name = Vec::new();
-            push_string(field.name(), &mut name);
-            name.push(b':');
-            name
-        })
-        .collect();
-    let mut head = b"{\"idProperty\":".to_vec();
-    push_string(payload.fields.schema_ref().field(match_on).name(), &mut head);
-    // Writing to a Vec cannot fail.
-    let _ = write!(head, ",\"objectWriteTraceId\":\"{}-", trace.call);
-
-    let mut body = Vec::with_capacity(payload.rows() * ROW_BYTES_GUESS);
+pub(super) fn body(batch: &WriteBatch, match_on: usize, trace: Trace) -> Result<Vec<u8>> {
+    let inputs = Inputs::of(batch, match_on, trace);
+    let rows = batch.payload.rows();
+    let mut body = Vec::with_capacity(rows * ROW_BYTES_GUESS);
     body.extend_from_slice(b"{\"inputs\":[");
-    for row in 0..payload.rows() {
-        if payload.is_absent(match_on, row) || columns[match_on].is_null(row) {
-            let message = format!("row {row} of a call has no value to find its record by");
-            return Err(Error::new(&E2016_CALL, message));
-        }
+    for row in 0..rows {
         if row > 0 {
             body.push(b',');
         }
-        body.extend_from_slice(&head);
+        inputs.push(row, &mut body)?;
+    }
+    body.extend_from_slice(b"]}");
+    Ok(body)
+}
+
+/// A batch, ready to be written row by row.
+struct Inputs<'a> {
+    batch: &'a WriteBatch,
+    match_on: usize,
+    columns: Vec<Cells<'a>>,
+    /// `"name":` of each column.
+    names: Vec<Vec<u8>>,
+    /// What every row begins with, up to its number in the trace id.
+    head: Vec<u8>,
+}
+
+impl<'a> Inputs<'a> {
+    fn of(batch: &'a WriteBatch, match_on: usize, trace: Trace) -> Self {
+        let fields = &batch.payload.fields;
+        let schema = fields.schema_ref();
+        let name = |name: &String| {
+            let mut text = Vec::new();
+            push_string(name, &mut text);
+            text.push(b':');
+            text
+        };
+        let mut head = b"{".to_vec();
+        if batch.record_ids.is_empty() {
+            head.extend_from_slice(b"\"idProperty\":");
+            push_string(schema.field(match_on).name(), &mut head);
+            head.push(b',');
+        }
+        // Writing to a Vec cannot fail.
+        let _ = write!(head, "\"objectWriteTraceId\":\"{}-", trace.call);
+        Self {
+            batch,
+            match_on,
+            columns: fields.columns().iter().map(|cells| Cells::new(cells, SPELLING)).collect(),
+            names: schema.fields().iter().map(|field| name(field.name())).collect(),
+            head,
+        }
+    }
+
+    fn push(&self, row: usize, body: &mut Vec<u8>) -> Result<()> {
+        let payload = &self.batch.payload;
+        if payload.is_absent(self.match_on, row) || self.columns[self.match_on].is_null(row) {
+            let message = format!("row {row} of a call has no value to find its record by");
+            return Err(Error::new(&E2016_CALL, message));
+        }
+        body.extend_from_slice(&self.head);
+        // Writing to a Vec cannot fail.
         let _ = write!(body, "{row}\",\"id\":");
-        columns[match_on].push_string(row, &mut body);
+        match self.batch.record_ids.get(row) {
+            Some(id) => push_string(id, body),
+            None => self.columns[self.match_on].push_string(row, body),
+        }
         body.extend_from_slice(b",\"properties\":{");
         let mut first = true;
-        for (column, (cells, name)) in columns.iter().zip(&names).enumerate() {
+        for (column, (cells, name)) in self.columns.iter().zip(&self.names).enumerate() {
             if payload.is_absent(column, row) {
                 continue;
             }
@@ -98,16 +137,18 @@ pub(super) fn upsert_body(batch: &WriteBatch, match_on: usize, trace: Trace) -> 
             }
             first = false;
             body.extend_from_slice(name);
-            cells.push_string(row, &mut body);
+            cells.push_string(row, body);
         }
         body.extend_from_slice(b"}}");
+        Ok(())
     }
-    body.extend_from_slice(b"]}");
-    Ok(body)
 }
 
-/// The text a row's record is found by, as sent.
-pub(super) fn match_text(batch: &WriteBatch, match_on: usize, row: usize) -> String {
+/// The `id` a row was sent with.
+pub(super) fn sent_id(batch: &WriteBatch, match_on: usize, row: usize) -> String {
+    if let Some(id) = batch.record_ids.get(row) {
+        return id.clone();
+    }
     let mut text = Vec::new();
     Cells::new(batch.payload.fields.column(match_on), SPELLING).push_string(row, &mut text);
     serde_json::from_slice(&text).unwrap_or_default()

@@ -16,6 +16,7 @@ fn batch(emails: &[&str]) -> WriteBatch {
         object: "contacts".into(),
         mode: Mode::Upsert,
         match_on: Arc::new(["email".to_owned()]),
+        record_ids: Vec::new(),
         payload: Payload { fields, absent: vec![None] },
         run_id: "run".into(),
     }
