@@ -9,7 +9,7 @@
 --   user 4242   e-mail without an @                                          refused before sending
 --   user 13013  plan `legacy`, which the mapping does not know               refused before sending
 --   user 26026  telephone number with letters in it                          refused before sending
---   user 31337  a 70,000-character last name, more than a property can hold  refused by HubSpot
+--   user 31337  e-mail with an emoji, which may well exist elsewhere          refused by HubSpot
 
 begin;
 
@@ -106,7 +106,7 @@ from (
 update product.users set email = 'ada.lovelace.account.example' where user_id = 4242;
 update product.users set plan = 'legacy' where user_id = 13013;
 update product.users set phone = 'ask for Kim' where user_id = 26026;
-update product.users set last_name = repeat('Ångström-', 7778) where user_id = 31337;
+update product.users set email = 'kai🦊@account204.example' where user_id = 31337;
 
 create table product.usage_events (
     event_id     bigint not null,

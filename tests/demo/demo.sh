@@ -89,15 +89,11 @@ good "$(warehouse -c "select format('%s accounts, %s users, %s events, %s',
 
 # ---- 4: the simulator -------------------------------------------------------------------------------------------------
 heading 'Starting the simulated HubSpot' "With HubSpot's own limits: 100 rows a call, 190 calls in any 10 seconds."
-properties=(
-    plan_tier='enumeration:Free|Professional|Enterprise' monthly_revenue=number weekly_active_days=number
-    lifetime_events=number last_seen_on=date product_admin=bool product_user_id=string:unique usage_summary=string
-    record_source_tool=string synced_at=datetime
-)
-# HubSpot has no such rule for this one person; it stands for the refusals that only HubSpot can know of.
-fault='op=batch_upsert;do=reject-row:email=thor.31337@account204.example'
-outflow simulate hubspot --limits vendor --option "latency=150-250" --fault "$fault" \
-    "${properties[@]/#/--option=property.contacts.}" >"$work/simulator.url" 2>"$work/simulator.log" &
+properties='plan_tier:enumeration:Free|Professional|Enterprise
+    monthly_revenue:number weekly_active_days:number lifetime_events:number last_seen_on:date product_admin:bool
+    product_user_id:string:unique usage_summary:string record_source_tool:string synced_at:datetime'
+custom=$(printf 'contacts:%s;' $properties)
+outflow simulate hubspot --limits vendor --option "property=$custom" >"$work/simulator.url" 2>"$work/simulator.log" &
 simulator_pid=$!
 for _ in {1..300}; do
     [[ -s $work/simulator.url ]] && break
