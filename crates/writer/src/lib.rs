@@ -3,6 +3,7 @@
 mod attribution;
 mod base_url;
 pub mod codes;
+pub mod conformance;
 pub mod encode;
 mod http;
 mod kind;

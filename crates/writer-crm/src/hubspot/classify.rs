@@ -12,7 +12,7 @@ use writer::codes::{
 use writer::{Reply, Signals, in_words, retry_after, scrub};
 
 use super::answer::Complaint;
-use super::fault::{faults, is_daily, is_identity_limit, wrong_for_every_row};
+use super::fault::{faults, is_daily, is_identity_limit, reason, wrong_for_every_row};
 use super::wire;
 
 /// HubSpot's largest error page that is worth reading.
@@ -113,7 +113,6 @@ impl Judge<'_> {
         if let Some(outcome) = transient(status, category) {
             return outcome;
         }
-        let message = complaint.message.as_str();
         let code = match (category, status) {
             _ if is_identity_limit(complaint) => &R204_LIMIT,
             ("VALIDATION_ERROR", _) => &R201_INVALID,
@@ -124,7 +123,7 @@ impl Judge<'_> {
             ("", "404") => &R203_NOT_FOUND,
             _ => &R205_REFUSED,
         };
-        let message = match self.scrub(message) {
+        let message = match self.scrub(&reason(complaint)) {
             text if text.is_empty() => self.scrub(category),
             text => text,
         };
@@ -166,7 +165,7 @@ impl Judge<'_> {
             let message = format!("HubSpot refused a call of {rows} rows with status {status}");
             return Error::new(code, format!("{message}{}", self.trail(complaint)));
         }
-        let text = match self.scrub(complaint.message.as_str()) {
+        let text = match self.scrub(&reason(complaint)) {
             text if text.is_empty() => format!("HubSpot answered {}", reply.status),
             text => text,
         };

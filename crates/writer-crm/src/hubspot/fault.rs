@@ -41,6 +41,14 @@ fn in_text(message: &str) -> Vec<Detail> {
     values.next().and_then(Result::ok).map(|List(details)| details).unwrap_or_default()
 }
 
+/// HubSpot's reason as a sentence: what it says about each value, where it wraps that in a list.
+pub(super) fn reason(complaint: &Complaint) -> String {
+    let message = complaint.message.as_str();
+    let inner = in_text(message);
+    let inner: Vec<&str> = inner.iter().filter_map(|detail| detail.message.0.as_deref()).collect();
+    if inner.is_empty() { message.to_owned() } else { inner.join("; ") }
+}
+
 /// `Property "x" does not exist`, where no code says so.
 fn missing_property(message: &str) -> Option<Fault> {
     let (name, rest) = message.split_once("Property \"")?.1.split_once('"')?;

@@ -13,7 +13,7 @@ use super::wire::{self, Trace};
 /// Longest record id that is kept; HubSpot's are numbers.
 const ID_CHARS_MAX: usize = 64;
 
-/// Reads the answer to an upsert that says success.
+/// Reads the answer to a write that says success.
 ///
 /// # Errors
 /// When it cannot be read, and when every row is refused for a property that no row can be written to.
@@ -35,7 +35,7 @@ pub(super) fn receipt(
     let silent = answer.results.0.is_empty() && answer.errors.0.is_empty();
     let mut outcomes = Outcomes::new(trace.rows);
     for row in &answer.results.0 {
-        outcomes.set(trace.row(row.object_write_trace_id.as_str()), delivered(row));
+        outcomes.set(trace.row(row.object_write_trace_id.as_str()), delivered(row, batch));
     }
     let mut by_value = ByValue { batch, match_on, rows: None };
     for complaint in &answer.errors.0 {
@@ -56,14 +56,16 @@ pub(super) fn receipt(
     Ok(outcomes.receipt(if silent { "empty answer" } else { "no answer for the row" }))
 }
 
-fn delivered(row: &ResultRow) -> Outcome {
+fn delivered(row: &ResultRow, batch: &WriteBatch) -> Outcome {
+    // An update cannot make a record, and does not say so.
+    let created = if batch.record_ids.is_empty() { row.new } else { Some(false) };
     let remote_id = row.id.0.clone().filter(|id| {
         (1..=ID_CHARS_MAX).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic())
     });
-    Outcome::Delivered { created: row.new, remote_id }
+    Outcome::Delivered { created, remote_id }
 }
 
-/// The rows an error is about: by trace id, else by the values records are found by. An error without either is
+/// The rows an error is about: by trace id, else by the id they were sent with. An error without either is
 /// about the only row of the call, where there is only one.
 fn rows_of(complaint: &Complaint, trace: Trace, by_value: &mut ByValue<'_>) -> Vec<usize> {
     let context = &complaint.context;
@@ -75,11 +77,11 @@ fn rows_of(complaint: &Complaint, trace: Trace, by_value: &mut ByValue<'_>) -> V
     if unnamed && trace.rows == 1 { vec![0] } else { rows }
 }
 
-/// Finds rows by the value their record is found by; built only when an answer needs it.
+/// Finds rows by the id they were sent with; built only when an answer needs it.
 struct ByValue<'a> {
     batch: &'a WriteBatch,
     match_on: usize,
-    /// `None` marks a value that two rows share.
+    /// `None` marks an id that two rows share.
     rows: Option<HashMap<String, Option<usize>>>,
 }
 
@@ -89,7 +91,7 @@ impl ByValue<'_> {
         let rows = self.rows.get_or_insert_with(|| {
             let mut rows = HashMap::new();
             for row in 0..batch.payload.rows() {
-                rows.entry(wire::match_text(batch, match_on, row))
+                rows.entry(wire::sent_id(batch, match_on, row))
                     .and_modify(|known| *known = None)
                     .or_insert(Some(row));
             }
