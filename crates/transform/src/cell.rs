@@ -70,7 +70,8 @@ pub(crate) fn to_json(value: &Value) -> Result<String, Error> {
         .map_err(|_| Error::new(ErrorKind::BadSerialization, "the value has no JSON form"))
 }
 
-/// How `{{ value }}` prints: null as nothing, booleans as `true` and `false`, numbers without a needless `.0`.
+/// How `{{ value }}` prints: null as nothing, booleans as `true` and `false`, numbers without a needless
+/// `.0`, lists and maps as JSON.
 pub(crate) fn print(
     out: &mut Output<'_>,
     state: &mut State<'_, '_>,
@@ -83,6 +84,7 @@ pub(crate) fn print(
             let text = value.to_string();
             Ok(out.write_str(text.strip_suffix(".0").unwrap_or(&text))?)
         }
+        ValueKind::Map | ValueKind::Seq => Ok(out.write_str(&to_json(value)?)?),
         _ => minijinja::escape_formatter(out, state, value),
     }
 }
@@ -132,6 +134,9 @@ pub(crate) fn value(column: &ArrayRef, row: usize, meaning: Meaning) -> Value {
 /// A double; whole numbers that are exact become whole numbers, so that 5 prints as 5.
 fn double(value: f64) -> Value {
     const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
+    if !value.is_finite() {
+        return not_a_number();
+    }
     if value.fract() == 0.0 && value.abs() <= EXACT_MAX {
         #[expect(clippy::cast_possible_truncation, reason = "a whole number below 2^53")]
         return Value::from(value as i64);
@@ -139,9 +144,14 @@ fn double(value: f64) -> Value {
     Value::from(value)
 }
 
+/// NaN and the infinities: using the value fails.
+fn not_a_number() -> Value {
+    Value::from(Error::new(ErrorKind::InvalidOperation, "the value is infinite or not a number"))
+}
+
 /// A number from its exact text.
 fn exact(text: &str) -> Value {
-    let Some(text) = number::exact(text) else { return Value::from(text) };
+    let Some(text) = number::exact(text) else { return not_a_number() };
     if let Ok(whole) = text.parse::<i64>() {
         return Value::from(whole);
     }

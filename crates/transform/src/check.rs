@@ -110,7 +110,9 @@ fn agrees(mapping: &FieldMapping, column: &str, template_reads: &[String]) -> Re
     if let Some(source) = source {
         return Err(Misfit::new(
             &codes::E0210_CONTRADICTION,
-            format!("`match_on` takes this field from the column `{column}`, the mapping from {source}"),
+            format!(
+                "`match_on` takes this field from the column `{column}`, the mapping from {source}"
+            ),
             "use one column in both, or leave the field out of `mappings`: it is sent anyway",
         ));
     }
@@ -121,7 +123,9 @@ fn agrees(mapping: &FieldMapping, column: &str, template_reads: &[String]) -> Re
     };
     Err(Misfit::new(
         &codes::E0210_CONTRADICTION,
-        format!("records are found by this field, so `{setting}` cannot fill in or leave out its value"),
+        format!(
+            "records are found by this field, so `{setting}` cannot fill in or leave out its value"
+        ),
         format!("remove `{setting}`; a row whose match value is NULL or empty is rejected"),
     ))
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef};
 use arrow::datatypes::{DataType, SchemaRef};
-use flow::{Code, Field, FieldKind, Mode, NullRule, ObjectSchema};
+use flow::{Field, FieldKind, Mode, NullRule, ObjectSchema};
 
 use crate::check::check;
 use crate::error::{MappingError, Misfit};
@@ -163,7 +163,10 @@ fn not_unique(spec: &MapperSpec<'_>, name: &str) -> Misfit {
     };
     Misfit::new(
         &codes::E0207_MATCH_NOT_UNIQUE,
-        format!("records of `{}` cannot be found by `{name}`: it is not unique", spec.object.object),
+        format!(
+            "records of `{}` cannot be found by `{name}`: it is not unique",
+            spec.object.object
+        ),
         help,
     )
 }
@@ -250,7 +253,7 @@ impl Builder<'_, '_> {
                 Ok((Input::Template(template), Shape::text()))
             }
             Origin::Run(value @ RunValue::StartedAt) => {
-                Ok((Input::Run(*value), Shape::plain(shape::moment(true))))
+                Ok((Input::Run(*value), Shape::plain(shape::moment_type(true))))
             }
             Origin::Run(value) => Ok((Input::Run(*value), Shape::text())),
             Origin::Const(value) => {
@@ -288,7 +291,11 @@ fn steps_of(mapping: &FieldMapping, start: Shape) -> Result<(Vec<Step>, Shape), 
 }
 
 /// Runs written values through the field's own type; the first that does not fit is the error.
-fn fits(plan: &FieldPlan, column: &ArrayRef, what: &dyn Fn(usize) -> String) -> Result<ArrayRef, Misfit> {
+fn fits(
+    plan: &FieldPlan,
+    column: &ArrayRef,
+    what: &dyn Fn(usize) -> String,
+) -> Result<ArrayRef, Misfit> {
     let mut refusals = Refusals::new(column.len());
     let cells = plan.cells(column, &mut refusals);
     let Some((row, refusal)) = (0..column.len()).find_map(|row| Some((row, refusals.get(row)?)))
@@ -306,7 +313,11 @@ fn fits(plan: &FieldPlan, column: &ArrayRef, what: &dyn Fn(usize) -> String) -> 
 }
 
 fn quoted(column: &ArrayRef, row: usize) -> String {
-    if column.is_null(row) { "null".to_owned() } else { format!("`{}`", flow::text_at(column, row)) }
+    if column.is_null(row) {
+        "null".to_owned()
+    } else {
+        format!("`{}`", flow::text_at(column, row))
+    }
 }
 
 /// A constant is worked out once; what the run says is tried with an example.
@@ -352,24 +363,20 @@ fn check_results(plan: &FieldPlan, mapping: &FieldMapping) -> Result<(), Misfit>
         let entries = mapping.values.as_deref().unwrap_or_default();
         entries.get(row).map_or("", |(key, _)| key).to_owned()
     };
-    let what = |row: usize| format!("{}, the result for `{}`,", quoted(map.results(), row), key(row));
+    let what =
+        |row: usize| format!("{}, the result for `{}`,", quoted(map.results(), row), key(row));
     fits(&rest, map.results(), &what).map(|_| ())
 }
 
 /// A default is given in the destination's terms, so only the field's own type applies to it.
 fn add_default(plan: &mut FieldPlan, default: &Scalar) -> Result<(), Misfit> {
     let (column, from) = column_of(&[default]);
-    let never = |code: &'static Code, misfit: Misfit| Misfit { code, ..misfit };
-    let to = plan
-        .fit
-        .shape(&from)
-        .map_err(|misfit| never(&codes::E0206_VALUE_NEVER_FITS, misfit))?;
-    let own = FieldPlan {
-        steps: Vec::new(),
-        before: from,
-        after: to.clone(),
-        ..plan.clone()
-    };
+    let to = plan.fit.shape(&from).map_err(|misfit| Misfit {
+        code: &codes::E0206_VALUE_NEVER_FITS,
+        message: format!("the default `{}` does not fit: {}", default.as_text(), misfit.message),
+        help: misfit.help,
+    })?;
+    let own = FieldPlan { steps: Vec::new(), before: from, after: to, ..plan.clone() };
     let what = |_: usize| format!("the default `{}`", default.as_text());
     let cells = fits(&own, &column, &what)?;
     if let Some(cells) = unify(&cells, &plan.after) {

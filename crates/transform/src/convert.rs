@@ -17,10 +17,7 @@ use crate::{codes, moment, number};
 
 /// What the conversion makes of a column of that shape.
 pub(crate) fn shape(convert: Convert, from: &Shape) -> Result<Shape, Misfit> {
-    let numeric = matches!(
-        from.data_type,
-        DataType::Int64 | DataType::Float64 | DataType::Decimal128(..)
-    );
+    let numeric = from.is_number() || from.meaning == Meaning::EpochMs;
     let dated = matches!(from.data_type, DataType::Date32 | DataType::Timestamp(..));
     let null = from.data_type == DataType::Null;
     let whole = from.data_type == DataType::Int64;
@@ -29,13 +26,13 @@ pub(crate) fn shape(convert: Convert, from: &Shape) -> Result<Shape, Misfit> {
         Convert::Number if numeric => (true, from.clone()),
         Convert::Number => (from.is_text(), Shape::number_text()),
         Convert::Boolean => {
-            let works = from.is_text() || whole || from.data_type == DataType::Boolean;
+            let works = from.is_free_text() || whole || from.data_type == DataType::Boolean;
             (works, Shape::plain(DataType::Boolean))
         }
-        Convert::Date => (from.is_text() || dated, Shape::plain(DataType::Date32)),
-        Convert::Datetime => (from.is_text() || dated, Shape::plain(shape::moment(true))),
+        Convert::Date => (from.is_free_text() || dated, Shape::plain(DataType::Date32)),
+        Convert::Datetime => (from.is_free_text() || dated, Shape::plain(shape::moment_type(true))),
         Convert::EpochMs | Convert::EpochMsMidnightUtc => {
-            (from.is_text() || dated || whole, Shape::epoch_ms())
+            (from.is_free_text() || dated || whole, Shape::epoch_ms())
         }
         Convert::Json => (true, Shape::json()),
     };
@@ -84,8 +81,12 @@ pub(crate) fn apply(
 pub(crate) fn numbers(text: &StringArray, rows: &mut FieldRows<'_>) -> StringArray {
     map(text, |row, cell| {
         let number = number::exact(cell);
-        if number.is_none() {
-            rows.refuse(row, &codes::R109_NOT_A_NUMBER, "the text is not a number");
+        match cell {
+            _ if number.is_some() => {}
+            "NaN" | "Infinity" | "-Infinity" => {
+                rows.refuse(row, &codes::R111_OUT_OF_RANGE, shape::INFINITE);
+            }
+            _ => rows.refuse(row, &codes::R109_NOT_A_NUMBER, "the text is not a number"),
         }
         number
     })
@@ -111,9 +112,8 @@ pub(crate) fn booleans(column: &ArrayRef, rows: &mut FieldRows<'_>) -> ArrayRef 
         }
         value
     };
-    let array: BooleanArray = (0..column.len())
-        .map(|row| if column.is_valid(row) { cell(row) } else { None })
-        .collect();
+    let array: BooleanArray =
+        (0..column.len()).map(|row| if column.is_valid(row) { cell(row) } else { None }).collect();
     Arc::new(array)
 }
 
@@ -168,16 +168,12 @@ fn refuse_date(column: &ArrayRef, row: usize, rows: &mut FieldRows<'_>) {
     if column.data_type() == &DataType::Utf8 {
         rows.refuse(row, &codes::R110_NOT_A_DATE, "the text is not an ISO 8601 date or moment");
     } else {
-        rows.refuse(row, &codes::R111_OUT_OF_RANGE, "the date is infinite");
+        rows.refuse(row, &codes::R111_OUT_OF_RANGE, "the date is infinite or out of range");
     }
 }
 
 /// Milliseconds since 1970, rounded down; whole numbers already are such.
-fn epoch_ms(
-    column: &ArrayRef,
-    rows: &mut FieldRows<'_>,
-    then: impl Fn(i64) -> i64,
-) -> Int64Array {
+fn epoch_ms(column: &ArrayRef, rows: &mut FieldRows<'_>, then: impl Fn(i64) -> i64) -> Int64Array {
     if column.data_type() != &DataType::Int64 {
         return moments_with(column, rows, |micros| Some(then(micros.div_euclid(1_000)))).into();
     }

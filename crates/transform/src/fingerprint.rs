@@ -57,10 +57,9 @@ impl<'a> HashColumn<'a> {
             DataType::Int64 => {
                 Values::Integer(column.as_primitive::<Int64Type>().values(), INTEGER)
             }
-            DataType::Timestamp(TimeUnit::Microsecond, _) => Values::Integer(
-                column.as_primitive::<TimestampMicrosecondType>().values(),
-                MOMENT,
-            ),
+            DataType::Timestamp(TimeUnit::Microsecond, _) => {
+                Values::Integer(column.as_primitive::<TimestampMicrosecondType>().values(), MOMENT)
+            }
             DataType::Float64 => Values::Double(column.as_primitive::<Float64Type>().values()),
             DataType::Decimal128(_, scale) => {
                 Values::Decimal(column.as_primitive::<Decimal128Type>().values(), *scale)
@@ -152,7 +151,8 @@ pub(crate) fn matches(columns: &[MatchColumn<'_>], rows: usize) -> Vec<MatchHash
             for column in columns {
                 push_bytes(&mut bytes, column.name.as_bytes());
                 let text = text_at(column.column, row);
-                if column.folds_case && text.bytes().any(|b| !b.is_ascii() || b.is_ascii_uppercase())
+                if column.folds_case
+                    && text.bytes().any(|b| !b.is_ascii() || b.is_ascii_uppercase())
                 {
                     push_bytes(&mut bytes, text.to_lowercase().as_bytes());
                 } else {

@@ -37,12 +37,9 @@ impl Fit {
 
     /// What a column of shape `from` becomes; an error where no value could ever fit.
     pub(crate) fn shape(&self, from: &Shape) -> Result<Shape, Misfit> {
-        let numeric = matches!(
-            from.data_type,
-            DataType::Int64 | DataType::Float64 | DataType::Decimal128(..)
-        ) && from.meaning == Meaning::Plain;
+        let numeric = from.is_number();
         let dated = matches!(from.data_type, DataType::Date32 | DataType::Timestamp(..));
-        let text = from.is_text();
+        let text = from.is_free_text();
         let null = from.data_type == DataType::Null;
         let epoch = from.meaning == Meaning::EpochMs;
         let (works, to) = match &self.kind {
@@ -56,14 +53,14 @@ impl Fit {
                 let list = matches!(from.data_type, DataType::List(_));
                 (text || numeric || list || from.data_type == DataType::Boolean, Shape::text())
             }
-            FieldKind::Number if numeric || epoch => (true, Shape::plain(from.data_type.clone())),
-            FieldKind::Number => (text, Shape::number_text()),
+            FieldKind::Number if from.is_text() || null => (true, Shape::number_text()),
+            FieldKind::Number => (numeric || epoch, Shape::plain(from.data_type.clone())),
             FieldKind::Boolean => {
                 (text || from.data_type == DataType::Boolean, Shape::plain(DataType::Boolean))
             }
             FieldKind::Date | FieldKind::DateTime if epoch => (true, Shape::epoch_ms()),
             FieldKind::Date => (text || dated, Shape::plain(DataType::Date32)),
-            FieldKind::DateTime => (text || dated, Shape::plain(shape::moment(true))),
+            FieldKind::DateTime => (text || dated, Shape::plain(shape::moment_type(true))),
             FieldKind::Any => (true, any(from)),
         };
         if works || null { Ok(to) } else { Err(self.misfit(from)) }
@@ -77,7 +74,7 @@ impl Fit {
             FieldKind::Number => ("a number", "`as: epoch_ms` makes a number of a moment"),
             FieldKind::Boolean => ("a boolean", "`as: boolean` takes 0 and 1; else use `values:`"),
             FieldKind::Date | FieldKind::DateTime => (
-                "a date",
+                if self.kind == FieldKind::Date { "a date" } else { "a date and time" },
                 "a whole number of milliseconds since 1970 needs `as: epoch_ms`; else cast it in SQL",
             ),
             FieldKind::Email => ("an e-mail address", "map a text column"),
@@ -104,6 +101,9 @@ impl Fit {
         if from.data_type == DataType::Null {
             let to = self.shape(from).map_or(DataType::Null, |shape| shape.data_type);
             return arrow::array::new_null_array(&to, column.len());
+        }
+        if from.meaning == Meaning::Number {
+            refuse_special(column.as_string(), rows);
         }
         match &self.kind {
             FieldKind::Text { chars_max } => {
@@ -194,6 +194,15 @@ impl Fit {
     }
 }
 
+/// Exact numeric text may still say that it is no number, as PostgreSQL spells it.
+fn refuse_special(text: &StringArray, rows: &mut FieldRows<'_>) {
+    each(text, |row, cell| {
+        if matches!(cell, "NaN" | "Infinity" | "-Infinity") {
+            rows.refuse(row, &codes::R111_OUT_OF_RANGE, shape::INFINITE);
+        }
+    });
+}
+
 /// Every cell that is not NULL.
 fn each(text: &StringArray, mut check: impl FnMut(usize, &str)) {
     for row in 0..text.len() {
@@ -269,8 +278,7 @@ fn any(from: &Shape) -> Shape {
             | DataType::Float64
             | DataType::Decimal128(..)
             | DataType::Boolean
-            | DataType::Date32
-            | DataType::Null,
+            | DataType::Date32,
             _,
         ) => Shape::plain(from.data_type.clone()),
         (DataType::List(_), _) => Shape::json(),

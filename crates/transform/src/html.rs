@@ -5,9 +5,8 @@ use std::borrow::Cow;
 /// Elements whose content is not text.
 const SILENT: [&str; 2] = ["script", "style"];
 /// Tags that end a line.
-const BREAKS: [&str; 13] = [
-    "br", "p", "div", "li", "tr", "h1", "h2", "h3", "h4", "h5", "h6", "blockquote", "pre",
-];
+const BREAKS: [&str; 13] =
+    ["br", "p", "div", "li", "tr", "h1", "h2", "h3", "h4", "h5", "h6", "blockquote", "pre"];
 
 /// The text of `html`: tags and comments are removed, the content of `script` and `style` too, `br` and the
 /// end of a block become one line break, the entities `&amp; &lt; &gt; &quot; &apos; &nbsp;` and numeric ones

@@ -20,7 +20,9 @@ pub(crate) fn check(source: &str, env: &Environment<'_>) -> Result<(), Misfit> {
             "==" | "!=" if [before, next(1)].iter().any(|side| is_none(side)) => {
                 return Err(Misfit::new(
                     &codes::E0202_TEMPLATE,
-                    format!("the template compares with none by `{token}`, which NULL never answers"),
+                    format!(
+                        "the template compares with none by `{token}`, which NULL never answers"
+                    ),
                     "write `is none` or `is not none`",
                 ));
             }
@@ -97,9 +99,9 @@ fn expression<'a>(body: &'a str, closing: &str, found: &mut Vec<&'a str>) -> &'a
                 continue;
             }
             b'=' | b'!' if rest.as_bytes().get(1) == Some(&b'=') => 2,
-            _ if is_name(rest) => rest
-                .find(|c: char| !c.is_alphanumeric() && c != '_')
-                .unwrap_or(rest.len()),
+            _ if is_name(rest) => {
+                rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len())
+            }
             _ => rest.chars().next().map_or(1, char::len_utf8),
         };
         found.push(&rest[..length]);

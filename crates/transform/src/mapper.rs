@@ -19,7 +19,7 @@ use crate::fingerprint::{HashColumn, MatchColumn, fingerprints, matches};
 use crate::mappings::RunValue;
 use crate::plan::{FieldPlan, Filled, Input, repeated};
 use crate::refusals::{Refusal, Refusals};
-use crate::shape::{EXTENSION, EXTENSION_JSON, Meaning, Shape, moment};
+use crate::shape::{EXTENSION, EXTENSION_JSON, Meaning, Shape, moment_type};
 use crate::template::{Templates, Variable};
 
 /// What a mapping may know about the run.
@@ -239,9 +239,10 @@ impl Mapper {
         sent: &[u32],
         any_refused: bool,
     ) -> flow::Result<Payload> {
-        let internal =
-            |error| Error::new(&codes::E0213_COLUMNS_CHANGED, "the batch could not be mapped")
-                .with_source(error);
+        let internal = |error| {
+            Error::new(&codes::E0213_COLUMNS_CHANGED, "the batch could not be mapped")
+                .with_source(error)
+        };
         let indices = UInt32Array::from(sent.to_vec());
         let mut columns = Vec::with_capacity(filled.len());
         let mut absent = Vec::with_capacity(filled.len());
@@ -300,10 +301,9 @@ impl Mapper {
 fn payload_field(plan: &FieldPlan) -> Field {
     let field = Field::new(plan.name.as_ref(), plan.after.data_type.clone(), true);
     match plan.after.meaning {
-        Meaning::Json | Meaning::Number => field.with_metadata(HashMap::from([(
-            EXTENSION.to_owned(),
-            EXTENSION_JSON.to_owned(),
-        )])),
+        Meaning::Json | Meaning::Number => {
+            field.with_metadata(HashMap::from([(EXTENSION.to_owned(), EXTENSION_JSON.to_owned())]))
+        }
         Meaning::Plain | Meaning::EpochMs => field,
     }
 }
@@ -339,9 +339,11 @@ fn refuse_duplicates(keys: &[Option<Key>], known: &HashSet<Key>, refusals: &mut 
         .filter_map(|(row, key)| Some((xxh3_64(key.as_ref()?.as_str().as_bytes()), row)))
         .collect();
     if !known.is_empty() {
-        for (row, _) in keys.iter().enumerate().filter(|(_, key)| {
-            key.as_ref().is_some_and(|key| known.contains(key))
-        }) {
+        for (row, _) in keys
+            .iter()
+            .enumerate()
+            .filter(|(_, key)| key.as_ref().is_some_and(|key| known.contains(key)))
+        {
             refuse(row);
         }
     }
@@ -385,8 +387,7 @@ pub(crate) fn run_column(value: RunValue, run: &RunMeta) -> ArrayRef {
         RunValue::Id => Arc::new(StringArray::from(vec![run.id.as_str()])),
         RunValue::Sync => Arc::new(StringArray::from(vec![run.sync.as_str()])),
         RunValue::StartedAt => Arc::new(
-            TimestampMicrosecondArray::from(vec![run.started_at])
-                .with_data_type(moment(true)),
+            TimestampMicrosecondArray::from(vec![run.started_at]).with_data_type(moment_type(true)),
         ),
     }
 }

@@ -14,6 +14,12 @@ pub(crate) fn in_range(micros: i64) -> bool {
     DAYS.contains(&micros.div_euclid(DAY_MICROS))
 }
 
+/// Whether so many units of so many microseconds since 1970 have a date as text: not infinite, and in chrono's
+/// calendar, which ends some 262,000 years from now.
+pub(crate) fn has_text(units: i64, unit_micros: i64) -> bool {
+    units.checked_mul(unit_micros).is_some_and(|micros| in_range(micros) || utc(micros).is_some())
+}
+
 /// Microseconds since 1970 in UTC of ISO 8601 text.
 ///
 /// `YYYY-MM-DD`, alone or followed by `T` or a space and `HH:MM[:SS[.fraction]]` and `Z` or an offset; without
@@ -87,7 +93,11 @@ fn offset_minutes(offset: &str) -> Option<i64> {
 }
 
 fn two(text: &str, max: i64) -> Option<i64> {
-    (text.len() == 2).then(|| digits(text.as_bytes())).flatten().map(i64::from).filter(|n| *n <= max)
+    (text.len() == 2)
+        .then(|| digits(text.as_bytes()))
+        .flatten()
+        .map(i64::from)
+        .filter(|n| *n <= max)
 }
 
 fn digits(bytes: &[u8]) -> Option<u32> {
@@ -131,10 +141,25 @@ mod tests {
     #[test]
     fn what_is_not_iso_or_not_exact_is_refused() {
         for text in [
-            "", "infinity", "05/01/2026", "2026-1-5", "2026-02-30", "2025-02-29", "20260105",
-            "2026-01-05T24:00:00", "2026-01-05T10:00:60", "2026-01-05T10:00:00.1234567",
-            "2026-01-05T10", "2026-01-05T", "2026-01-05X10:00", "2026-01-05T10:00+1", "10:00",
-            "2026-01-05T10:00Zx", "2026-01-05T10:00:00.", "２０２６-01-05", "0001-01-01T00:00+10:00",
+            "",
+            "infinity",
+            "05/01/2026",
+            "2026-1-5",
+            "2026-02-30",
+            "2025-02-29",
+            "20260105",
+            "2026-01-05T24:00:00",
+            "2026-01-05T10:00:60",
+            "2026-01-05T10:00:00.1234567",
+            "2026-01-05T10",
+            "2026-01-05T",
+            "2026-01-05X10:00",
+            "2026-01-05T10:00+1",
+            "10:00",
+            "2026-01-05T10:00Zx",
+            "2026-01-05T10:00:00.",
+            "２０２６-01-05",
+            "0001-01-01T00:00+10:00",
             "0000-01-01",
         ] {
             check(text, None);

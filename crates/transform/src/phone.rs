@@ -26,7 +26,9 @@ pub(crate) fn e164(text: &str, country_code: Option<&str>) -> Result<String, Cow
             '0'..='9' => digits.push(c),
             ' ' | '-' | '.' | '/' | '(' | ')' | '\u{a0}' | '\u{2010}'..='\u{2015}' => {}
             c if c.is_whitespace() => {}
-            _ => return Err("the text has characters that are not part of a telephone number".into()),
+            _ => {
+                return Err("the text has characters that are not part of a telephone number".into());
+            }
         }
     }
     let number = if plus {
@@ -36,7 +38,9 @@ pub(crate) fn e164(text: &str, country_code: Option<&str>) -> Result<String, Cow
     } else if let Some(code) = country_code {
         national(&digits, code)?
     } else {
-        return Err("the number begins neither with + nor with 00 and no country code is given".into());
+        return Err(
+            "the number begins neither with + nor with 00 and no country code is given".into()
+        );
     };
     if !(8..=15).contains(&number.len()) {
         return Err(format!("the number has {} digits; E.164 has 8 to 15", number.len()).into());
@@ -103,9 +107,20 @@ mod tests {
     #[test]
     fn what_is_no_telephone_number_is_refused() {
         for text in [
-            "", "+", "00", "n/a", "+48 600 100 200 ext. 5", "+44 (0)20 7946 0958", "+1234567",
-            "+1234567890123456", "+0123456789", "12345678", "tel:+48600100200", "++48600100200",
-            "+48600+100200", "+٤٨٦٠٠١٠٠٢٠٠",
+            "",
+            "+",
+            "00",
+            "n/a",
+            "+48 600 100 200 ext. 5",
+            "+44 (0)20 7946 0958",
+            "+1234567",
+            "+1234567890123456",
+            "+0123456789",
+            "12345678",
+            "tel:+48600100200",
+            "++48600100200",
+            "+48600+100200",
+            "+٤٨٦٠٠١٠٠٢٠٠",
         ] {
             check(text, None, None);
         }

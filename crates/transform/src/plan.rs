@@ -149,15 +149,15 @@ impl FieldPlan {
         for step in &self.steps {
             column = step.apply(&column, &mut rows);
         }
+        if self.matched {
+            refuse_empty(&column, &mut rows);
+        }
         self.fit.apply(&column, &self.before, &mut rows)
     }
 
     /// `default` and `on_null`.
     pub(crate) fn settle_nulls(&self, column: ArrayRef, refusals: &mut Refusals) -> Filled {
         let mut rows = refusals.of(&self.name);
-        if self.matched {
-            refuse_empty(&column, &mut rows);
-        }
         if column.logical_null_count() == 0 {
             return Filled { column, absent: None };
         }
@@ -167,9 +167,7 @@ impl FieldPlan {
         };
         let missing = column.logical_nulls().filter(|nulls| nulls.null_count() > 0);
         match (self.nulls, missing) {
-            (Nulls::Skip, Some(missing)) => {
-                Filled { column, absent: Some(!missing.inner()) }
-            }
+            (Nulls::Skip, Some(missing)) => Filled { column, absent: Some(!missing.inner()) },
             (Nulls::Reject(reason), Some(missing)) => {
                 (0..column.len())
                     .filter(|row| missing.is_null(*row))

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
-use crate::mappings::{Convert, FieldMapping, IfMissing, Mappings, OnNull, Otherwise, RunValue};
 use crate::mappings::Transform;
+use crate::mappings::{Convert, FieldMapping, IfMissing, Mappings, OnNull, Otherwise, RunValue};
 use crate::words::Word;
 
 fn words<T: Word>() -> Vec<&'static str> {

@@ -13,8 +13,8 @@ use arrow::datatypes::{
 };
 use flow::text_at;
 
-use crate::codes;
 use crate::refusals::FieldRows;
+use crate::{codes, moment};
 
 /// What the values of a column mean beyond their Arrow type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +40,8 @@ pub(crate) struct Shape {
 pub(crate) const EXTENSION: &str = "ARROW:extension:name";
 /// Text that is one JSON value.
 pub(crate) const EXTENSION_JSON: &str = "arrow.json";
+/// The metadata key under which a reader gives the warehouse's own type name.
+const SOURCE_TYPE: &str = "source_type";
 
 impl Shape {
     pub(crate) fn plain(data_type: DataType) -> Self {
@@ -64,10 +66,10 @@ impl Shape {
 
     /// The shape a model's column has once [`normal`] has seen it.
     pub(crate) fn of_column(field: &Field) -> Self {
-        let json = field.metadata().get(EXTENSION).is_some_and(|name| name == EXTENSION_JSON);
         match field.data_type() {
-            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View if json => Self::json(),
-            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => Self::text(),
+            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => {
+                Self { data_type: DataType::Utf8, meaning: meaning_of_text(field) }
+            }
             DataType::Dictionary(_, value) => {
                 Self::of_column(&Field::new("", value.as_ref().clone(), true))
             }
@@ -84,13 +86,28 @@ impl Shape {
             }
             DataType::Decimal256(..) => Self::number_text(),
             DataType::Date64 => Self::plain(DataType::Timestamp(TimeUnit::Microsecond, None)),
-            DataType::Timestamp(_, zone) => Self::plain(moment(zone.is_some())),
+            DataType::Timestamp(_, zone) => Self::plain(moment_type(zone.is_some())),
             other => Self::plain(other.clone()),
         }
     }
 
     pub(crate) fn is_text(&self) -> bool {
         self.data_type == DataType::Utf8
+    }
+
+    /// Text that may say anything: not known to be a number.
+    pub(crate) fn is_free_text(&self) -> bool {
+        self.is_text() && self.meaning != Meaning::Number
+    }
+
+    /// A number of whatever type, exact text included.
+    pub(crate) fn is_number(&self) -> bool {
+        match self.data_type {
+            DataType::Int64 | DataType::Float64 | DataType::Decimal128(..) => {
+                self.meaning == Meaning::Plain
+            }
+            _ => self.meaning == Meaning::Number,
+        }
     }
 
     /// What a person calls it.
@@ -114,8 +131,20 @@ impl Shape {
     }
 }
 
+/// What the text of a column is known to hold: JSON or exact numbers, where its metadata says so.
+fn meaning_of_text(field: &Field) -> Meaning {
+    let says = |key: &str| field.metadata().get(key).map_or("", String::as_str);
+    match says(SOURCE_TYPE) {
+        "json" | "jsonb" => Meaning::Json,
+        "numeric" => Meaning::Number,
+        name if name.starts_with("numeric(") && !name.ends_with("[]") => Meaning::Number,
+        _ if says(EXTENSION) == EXTENSION_JSON => Meaning::Json,
+        _ => Meaning::Plain,
+    }
+}
+
 /// A moment in microseconds; `zoned` where the source has a time zone, which is then UTC.
-pub(crate) fn moment(zoned: bool) -> DataType {
+pub(crate) fn moment_type(zoned: bool) -> DataType {
     DataType::Timestamp(TimeUnit::Microsecond, zoned.then(|| "UTC".into()))
 }
 
@@ -148,9 +177,9 @@ pub(crate) fn normal(column: &ArrayRef, rows: &mut FieldRows<'_>) -> ArrayRef {
         }
         DataType::Float32 => {
             // Through the shortest text: 0.1 stays 0.1 and does not become 0.10000000149.
-            let wide: Float64Array = column.as_primitive::<Float32Type>().unary(|value| {
-                value.to_string().parse().unwrap_or_else(|_| f64::from(value))
-            });
+            let wide: Float64Array = column
+                .as_primitive::<Float32Type>()
+                .unary(|value| value.to_string().parse().unwrap_or_else(|_| f64::from(value)));
             Arc::new(wide)
         }
         DataType::Date64 | DataType::Timestamp(..) => micros(column, rows),
@@ -225,9 +254,7 @@ pub(crate) fn text(column: &ArrayRef, rows: &mut FieldRows<'_>) -> StringArray {
         return integers(numbers);
     }
     (0..column.len())
-        .map(|row| {
-            (column.is_valid(row) && !rows.is_refused(row)).then(|| text_at(column, row))
-        })
+        .map(|row| (column.is_valid(row) && !rows.is_refused(row)).then(|| text_at(column, row)))
         .collect()
 }
 
@@ -247,10 +274,12 @@ fn integers(numbers: &Int64Array) -> StringArray {
     builder.finish()
 }
 
+/// Why a value that is infinite or not a number is refused.
+pub(crate) const INFINITE: &str = "the value is infinite, not a number or beyond the calendar";
+
 /// Refuses rows whose value is infinite or not a number: no destination has a form for them.
 pub(crate) fn refuse_infinite(column: &ArrayRef, rows: &mut FieldRows<'_>) {
-    const REASON: &str = "the value is infinite or not a number";
-    let mut refuse = |row: usize| rows.refuse(row, &codes::R111_OUT_OF_RANGE, REASON);
+    let mut refuse = |row: usize| rows.refuse(row, &codes::R111_OUT_OF_RANGE, INFINITE);
     let valid = |row: &usize| column.is_valid(*row);
     match column.data_type() {
         DataType::Float64 => {
@@ -267,14 +296,14 @@ pub(crate) fn refuse_infinite(column: &ArrayRef, rows: &mut FieldRows<'_>) {
             let values = column.as_primitive::<arrow::datatypes::Date32Type>().values();
             (0..column.len())
                 .filter(valid)
-                .filter(|row| matches!(values[*row], i32::MAX | i32::MIN))
+                .filter(|row| !moment::has_text(i64::from(values[*row]), moment::DAY_MICROS))
                 .for_each(&mut refuse);
         }
         DataType::Timestamp(TimeUnit::Microsecond, _) => {
             let values = column.as_primitive::<TimestampMicrosecondType>().values();
             (0..column.len())
                 .filter(valid)
-                .filter(|row| matches!(values[*row], i64::MAX | i64::MIN))
+                .filter(|row| !moment::has_text(values[*row], 1))
                 .for_each(&mut refuse);
         }
         _ => {}

@@ -20,8 +20,8 @@ use crate::{html, moment, phone};
 pub(crate) fn shape(transform: &Transform, from: &Shape) -> Result<Shape, Misfit> {
     if let Transform::DateFormat(format) = transform {
         format_items(format)?;
-        let fits = from.is_text()
-            || matches!(from.data_type, DataType::Date32 | DataType::Timestamp(..));
+        let fits =
+            from.is_text() || matches!(from.data_type, DataType::Date32 | DataType::Timestamp(..));
         if !fits {
             return Err(Misfit::new(
                 &codes::E0212_BAD_STEP,
@@ -63,20 +63,18 @@ pub(crate) fn apply(
     let text = text(column, rows);
     let out = match transform {
         Transform::Trim => return trim(text),
-        Transform::Lower => {
-            map(&text, |_, cell| match cell.bytes().any(|b| !b.is_ascii() || b.is_ascii_uppercase())
-            {
+        Transform::Lower => map(&text, |_, cell| {
+            match cell.bytes().any(|b| !b.is_ascii() || b.is_ascii_uppercase()) {
                 true => Some(cell.to_lowercase().into()),
                 false => Some(cell.into()),
-            })
-        }
-        Transform::Upper => {
-            map(&text, |_, cell| match cell.bytes().any(|b| !b.is_ascii() || b.is_ascii_lowercase())
-            {
+            }
+        }),
+        Transform::Upper => map(&text, |_, cell| {
+            match cell.bytes().any(|b| !b.is_ascii() || b.is_ascii_lowercase()) {
                 true => Some(cell.to_uppercase().into()),
                 false => Some(cell.into()),
-            })
-        }
+            }
+        }),
         Transform::StripHtml => map(&text, |_, cell| Some(html::strip(cell))),
         Transform::NullIfEmpty => map(&text, |_, cell| (!cell.is_empty()).then(|| cell.into())),
         Transform::Sha256 => map(&text, |_, cell| Some(sha256(cell).into())),
@@ -147,7 +145,11 @@ fn date_format(format: &str, column: &ArrayRef, rows: &mut FieldRows<'_>) -> Arr
         match at.map(|at| formatted(&mut cell, at, &items)) {
             Some(Ok(())) => builder.append_value(&cell),
             _ => {
-                rows.refuse(row, &codes::R110_NOT_A_DATE, "the value is not an ISO 8601 date or moment");
+                rows.refuse(
+                    row,
+                    &codes::R110_NOT_A_DATE,
+                    "the value is not an ISO 8601 date or moment",
+                );
                 builder.append_null();
             }
         }
@@ -163,14 +165,12 @@ fn formatted(
     write!(out, "{}", at.format_with_items(items.iter()))
 }
 
-/// A cell that is not NULL as microseconds since 1970; `None` where it is infinite or not a date.
+/// A cell that is not NULL as microseconds since 1970; `None` where it is infinite, too far away or not a date.
 pub(crate) fn micros_at(column: &ArrayRef, row: usize) -> Option<i64> {
     match column.data_type() {
         DataType::Utf8 => moment::parse(column.as_string::<i32>().value(row)),
-        DataType::Date32 => {
-            let days = column.as_primitive::<Date32Type>().value(row);
-            (!matches!(days, i32::MAX | i32::MIN)).then(|| i64::from(days) * moment::DAY_MICROS)
-        }
+        DataType::Date32 => i64::from(column.as_primitive::<Date32Type>().value(row))
+            .checked_mul(moment::DAY_MICROS),
         DataType::Timestamp(TimeUnit::Microsecond, _) => {
             let micros = column.as_primitive::<TimestampMicrosecondType>().value(row);
             (!matches!(micros, i64::MAX | i64::MIN)).then_some(micros)

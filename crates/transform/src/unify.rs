@@ -60,9 +60,7 @@ fn json(one: &ArrayRef) -> Option<ArrayRef> {
 fn epoch_ms(one: &ArrayRef) -> Option<ArrayRef> {
     let ms = match one.data_type() {
         DataType::Int64 => return Some(Arc::clone(one)),
-        DataType::Date32 => {
-            i64::from(one.as_primitive::<Date32Type>().value(0)) * moment::DAY_MS
-        }
+        DataType::Date32 => i64::from(one.as_primitive::<Date32Type>().value(0)) * moment::DAY_MS,
         DataType::Timestamp(TimeUnit::Microsecond, _) => {
             one.as_primitive::<TimestampMicrosecondType>().value(0).div_euclid(1_000)
         }

@@ -13,7 +13,7 @@ use flow::text_at;
 use crate::error::Misfit;
 use crate::mappings::Otherwise;
 use crate::refusals::FieldRows;
-use crate::shape::{self, Shape};
+use crate::shape::{self, Meaning, Shape};
 use crate::{Scalar, codes, number, suggest};
 
 /// A value map, ready for columns of one shape.
@@ -82,7 +82,8 @@ impl ValueMap {
             Otherwise::Keep => return self.keeping(column, &found, rows),
             Otherwise::SetNull => {}
             Otherwise::Reject => (0..column.len()).filter(|row| missed(*row)).for_each(|row| {
-                let reason = format!("the value is not one of the {} listed in `values`", self.places.len());
+                let reason =
+                    format!("the value is not one of the {} listed in `values`", self.places.len());
                 rows.refuse(row, &codes::R115_VALUE_UNLISTED, reason);
             }),
         }
@@ -115,6 +116,7 @@ impl ValueMap {
 /// The key as the column's canonical text; an error where no cell can ever equal it.
 fn canonical(key: &str, from: &Shape) -> Result<String, Misfit> {
     let (text, what) = match from.data_type {
+        _ if from.meaning == Meaning::Number => (number::exact(key), "a number"),
         DataType::Int64 => (number::exact(key).filter(|n| !n.contains('.')), "a whole number"),
         DataType::Float64 | DataType::Decimal128(..) => (number::exact(key), "a number"),
         DataType::Boolean => {

@@ -2,9 +2,7 @@
 
 use std::fmt;
 
-use serde::de::{
-    self, Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor,
-};
+use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 
 use crate::mappings::{FieldMapping, IfMissing, Lookup, Mappings, Origin, Transform};
 use crate::words::Word;
@@ -158,10 +156,10 @@ fn read_key<'de, A: MapAccess<'de>>(
         "only_if_empty" => mapping.only_if_empty = map.next_value()?,
         "only_on_create" => mapping.only_on_create = map.next_value()?,
         unknown => {
-            let hint = suggest::closest(unknown, KEYS)
-                .map_or_else(|| format!("use {}", suggest::listed(KEYS)), |meant| {
-                    format!("did you mean `{meant}`?")
-                });
+            let hint = suggest::closest(unknown, KEYS).map_or_else(
+                || format!("use {}", suggest::listed(KEYS)),
+                |meant| format!("did you mean `{meant}`?"),
+            );
             return Ok(Some(format!("unknown key `{unknown}`; {hint}")));
         }
     }
@@ -289,7 +287,9 @@ impl<'de> Deserialize<'de> for Pairs {
                 let mut pairs: Vec<(String, String)> = Vec::new();
                 while let Some((field, column)) = map.next_entry::<String, String>()? {
                     if column.is_empty() || pairs.iter().any(|(seen, _)| *seen == field) {
-                        return Err(de::Error::custom("`match_on` names each field once, with a column"));
+                        return Err(de::Error::custom(
+                            "`match_on` names each field once, with a column",
+                        ));
                     }
                     pairs.push((field, column));
                 }
@@ -329,9 +329,9 @@ impl<'de> Visitor<'de> for TransformVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Transform, A::Error> {
-        let key: String = map
-            .next_key()?
-            .ok_or_else(|| de::Error::custom("a transform in braces needs a name and an argument"))?;
+        let key: String = map.next_key()?.ok_or_else(|| {
+            de::Error::custom("a transform in braces needs a name and an argument")
+        })?;
         let transform = match key.as_str() {
             "truncate" => match map.next_value::<u64>()? {
                 0 => return Err(de::Error::custom("`truncate` keeps at least 1 character")),

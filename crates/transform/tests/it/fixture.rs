@@ -75,11 +75,7 @@ pub(crate) fn mappings(json: &str) -> Mappings {
 }
 
 pub(crate) fn run() -> RunMeta {
-    RunMeta {
-        id: "run-1".to_owned(),
-        sync: "usage".to_owned(),
-        started_at: 1_767_607_202_869_800,
-    }
+    RunMeta { id: "run-1".to_owned(), sync: "usage".to_owned(), started_at: 1_767_607_202_869_800 }
 }
 
 /// Everything a test may change about a mapper.
@@ -146,12 +142,15 @@ pub(crate) fn map_with(
 ) -> Mapped {
     let batch = Batch { rows: batch.clone(), faults, last: None };
     let run = run();
-    let mapped =
-        mapper.map(&batch, &MapContext { run: &run, duplicates }).expect("the batch maps");
+    let mapped = mapper.map(&batch, &MapContext { run: &run, duplicates }).expect("the batch maps");
     let sent = mapped.payload.rows();
     assert_eq!(sent + mapped.rejects.len(), batch.rows.num_rows(), "every row is accounted for");
-    let lengths =
-        [mapped.source_rows.len(), mapped.keys.len(), mapped.matches.len(), mapped.fingerprints.len()];
+    let lengths = [
+        mapped.source_rows.len(),
+        mapped.keys.len(),
+        mapped.matches.len(),
+        mapped.fingerprints.len(),
+    ];
     assert_eq!(lengths, [sent; 4], "parallel lists have one entry per row");
     mapped
 }
