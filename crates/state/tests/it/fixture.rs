@@ -81,7 +81,11 @@ pub(crate) fn commit(run_id: &str) -> Commit {
 }
 
 pub(crate) fn watermark(micros: i64) -> StoredWatermark {
-    StoredWatermark { column: "updated_at".to_owned(), watermark: Watermark(micros) }
+    StoredWatermark {
+        column: "updated_at".to_owned(),
+        watermark: Watermark(micros),
+        mapping: "m1".to_owned(),
+    }
 }
 
 pub(crate) fn reject(key: Option<Key>, code: &'static Code, field: Option<&str>) -> Reject {
