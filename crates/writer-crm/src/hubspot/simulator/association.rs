@@ -179,11 +179,8 @@ fn shown(portal: &Portal, between: Between, id: u64) -> Vec<Value> {
     let links = portal.links();
     let found = links.of((between.from, id), between.to);
     let to = |(id, ids): (u64, &[u32])| {
-        let types: Vec<Value> = kinds
-            .iter()
-            .filter(|kind| ids.contains(&kind.id))
-            .map(|kind| kind.to_json())
-            .collect();
+        let types: Vec<Value> =
+            kinds.iter().filter(|kind| ids.contains(&kind.id)).map(|kind| kind.to_json()).collect();
         json!({ "toObjectId": id.to_string(), "associationTypes": types })
     };
     found.into_iter().map(to).collect()

@@ -234,8 +234,7 @@ pub(super) async fn read(
     let order = Order::of(&call, (0..found.len()).collect(), portal.options.shuffle);
     let mut out = open_batch(found.len());
     for position in order.rows.into_iter().map(|row| found[row]) {
-        let view =
-            View { schema: &schema, id: store.id(position), record: store.at(position) };
+        let view = View { schema: &schema, id: store.id(position), record: store.at(position) };
         view.push(&mut out, &names);
         out.push(b',');
     }

@@ -195,8 +195,13 @@ mod tests {
     #[test]
     fn what_is_no_map_of_strings_is_refused_with_its_place() {
         for body in [
-            "", "[]", "{", r#"{"inputs":{}}"#, r#"{"inputs":[{"id":"a"}]}"#,
-            r#"{"inputs":[{"properties":{}}]}"#, r#"{"inputs":[{"id":null,"properties":{}}]}"#,
+            "",
+            "[]",
+            "{",
+            r#"{"inputs":{}}"#,
+            r#"{"inputs":[{"id":"a"}]}"#,
+            r#"{"inputs":[{"properties":{}}]}"#,
+            r#"{"inputs":[{"id":null,"properties":{}}]}"#,
             r#"{"inputs":[{"id":"a","properties":{"x":null}}]}"#,
             r#"{"inputs":[{"id":"a","properties":{"x":["y"]}}]}"#,
             r#"{"inputs":[{"id":"a","properties":{"x":{}}}]}"#,

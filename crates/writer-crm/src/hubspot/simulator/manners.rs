@@ -96,7 +96,7 @@ impl Manners for HubSpot {
         if status == 429 {
             let policy = refusal.policy.as_deref().unwrap_or("TEN_SECONDLY_ROLLING");
             problem.message = format!("You have reached your {} limit.", policy.to_lowercase());
-            problem.more = json!({ "errorType": "RATE_LIMIT", "policyName": policy });
+            problem = problem.with(json!({ "errorType": "RATE_LIMIT", "policyName": policy }));
         }
         if let Some(message) = &refusal.message {
             problem.message.clone_from(message);
@@ -197,10 +197,9 @@ mod tests {
 
     #[test]
     fn versions_do_not_change_what_a_path_means() {
-        for path in [
-            "/crm/v3/objects/contacts/batch/upsert",
-            "/crm/objects/2026-03/contacts/batch/upsert",
-        ] {
+        for path in
+            ["/crm/v3/objects/contacts/batch/upsert", "/crm/objects/2026-03/contacts/batch/upsert"]
+        {
             assert_eq!(parts(path), ["crm", "objects", "contacts", "batch", "upsert"]);
         }
         let dated = parts("/crm/associations/2026-03/deals/contacts/labels");

@@ -45,11 +45,9 @@ const DATED: [&str; 3] = ["2025-09", "2026-03", "2026-09"];
 /// A sentence about an option that is unknown or cannot be read.
 pub fn build(settings: &Settings) -> Result<Router, String> {
     let portal = Arc::new(Portal::new(Options::read(settings)?)?);
-    let method_not_allowed = || std::future::ready(Problem::new(
-        405,
-        "METHOD_NOT_ALLOWED",
-        "HTTP 405 Method Not Allowed",
-    ));
+    let method_not_allowed = || {
+        std::future::ready(Problem::new(405, "METHOD_NOT_ALLOWED", "HTTP 405 Method Not Allowed"))
+    };
     let routes = dated(Router::new(), "/crm/v3/objects", "/crm/objects", objects);
     let routes = dated(routes, "/crm/v3/properties", "/crm/properties", properties);
     let routes = dated(routes, "/crm/v4/associations", "/crm/associations", associations)
@@ -58,9 +56,8 @@ pub fn build(settings: &Settings) -> Result<Router, String> {
         .fallback(|| std::future::ready(Problem::not_found()))
         .method_not_allowed_fallback(method_not_allowed)
         .with_state(Arc::clone(&portal));
-    let admin = Router::new()
-        .route("/properties", post(property::add))
-        .with_state(Arc::clone(&portal));
+    let admin =
+        Router::new().route("/properties", post(property::add)).with_state(Arc::clone(&portal));
     let double = Double {
         routes,
         admin,
@@ -75,11 +72,9 @@ type Routes = Router<Arc<Portal>>;
 
 /// The same routes under the plain version and under every dated one.
 fn dated(routes: Routes, plain: &str, stem: &str, part: fn() -> Routes) -> Routes {
-    DATED
-        .iter()
-        .fold(routes.nest(plain, part()), |routes, date| {
-            routes.nest(&format!("{stem}/{date}"), part())
-        })
+    DATED.iter().fold(routes.nest(plain, part()), |routes, date| {
+        routes.nest(&format!("{stem}/{date}"), part())
+    })
 }
 
 fn objects() -> Routes {
@@ -91,10 +86,7 @@ fn objects() -> Routes {
         .route("/{object}/batch/update", post(batch::update))
         .route("/{object}/batch/read", post(batch::read))
         .route("/{object}/batch/archive", post(batch::archive))
-        .route(
-            "/{object}/{id}",
-            get(single::get).patch(single::update).delete(single::archive),
-        )
+        .route("/{object}/{id}", get(single::get).patch(single::update).delete(single::archive))
 }
 
 fn properties() -> Routes {

@@ -27,7 +27,10 @@ pub const OPTIONS: &[OptionHelp] = &[
         name: "scopes",
         help: "Scopes of the token, comma-separated; calls outside them get 403. Default: all.",
     },
-    OptionHelp { name: "search_lag", help: "Milliseconds until search sees a write. Default 1000." },
+    OptionHelp {
+        name: "search_lag",
+        help: "Milliseconds until search sees a write. Default 1000.",
+    },
     OptionHelp { name: "shuffle", help: "`false` keeps results in input order. Default true." },
     OptionHelp {
         name: "property",
@@ -89,7 +92,10 @@ impl Options {
         let ten_seconds = Span::Rolling(Duration::from_secs(10));
         let second = Span::Rolling(Duration::from_secs(1));
         vec![
-            Quota { exempt: &["search"], ..quota("TEN_SECONDLY_ROLLING", self.calls_in_10s, ten_seconds) },
+            Quota {
+                exempt: &["search"],
+                ..quota("TEN_SECONDLY_ROLLING", self.calls_in_10s, ten_seconds)
+            },
             quota("DAILY", self.calls_in_day, Span::Day),
             Quota {
                 operations: Some(&["search"]),

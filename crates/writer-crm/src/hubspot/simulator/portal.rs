@@ -41,9 +41,8 @@ impl Portal {
 
     /// The object type a path names.
     pub(super) fn object(&self, name: &str) -> Result<Object, Problem> {
-        Object::parse(name).ok_or_else(|| {
-            Problem::validation(format!("Unable to infer object type from: {name}"))
-        })
+        Object::parse(name)
+            .ok_or_else(|| Problem::validation(format!("Unable to infer object type from: {name}")))
     }
 
     pub(super) fn schema(&self, object: Object) -> RwLockReadGuard<'_, Schema> {

@@ -15,13 +15,13 @@ pub(super) struct Problem {
     pub(super) category: String,
     pub(super) message: String,
     /// Further members of the body, such as `context` and `errors`.
-    pub(super) more: Value,
+    pub(super) more: Option<Box<Value>>,
 }
 
 impl Problem {
     pub(super) fn new(status: u16, category: &str, message: impl Into<String>) -> Self {
         let category = category.to_owned();
-        Self { status, category, message: message.into(), more: Value::Null }
+        Self { status, category, message: message.into(), more: None }
     }
 
     pub(super) fn validation(message: impl Into<String>) -> Self {
@@ -33,7 +33,7 @@ impl Problem {
     }
 
     pub(super) fn with(mut self, more: Value) -> Self {
-        self.more = more;
+        self.more = Some(Box::new(more));
         self
     }
 }
@@ -46,7 +46,9 @@ impl IntoResponse for Problem {
             "correlationId": correlation_id(),
             "category": self.category,
         });
-        if let (Value::Object(body), Value::Object(more)) = (&mut body, self.more) {
+        if let (Value::Object(body), Some(Value::Object(more))) =
+            (&mut body, self.more.map(|more| *more))
+        {
             body.extend(more);
         }
         json_response(self.status, body.to_string().into_bytes())
@@ -115,11 +117,7 @@ pub(super) struct Frame<'a> {
 /// Finishes a batch answer whose results, each followed by a comma, are in `out` already.
 pub(super) fn close_batch(mut out: Vec<u8>, frame: &Frame<'_>) -> Response {
     drop_comma(&mut out);
-    let _ = write!(
-        out,
-        r#"],"startedAt":"{}","completedAt":"{}""#,
-        frame.started, frame.completed
-    );
+    let _ = write!(out, r#"],"startedAt":"{}","completedAt":"{}""#, frame.started, frame.completed);
     if let Some(errors) = frame.errors {
         let _ = write!(out, r#","numErrors":{},"errors":"#, errors.len());
         let _ = serde_json::to_writer(&mut out, errors);

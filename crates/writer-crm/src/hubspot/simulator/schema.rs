@@ -113,7 +113,10 @@ impl Property {
     pub(super) fn check(&self) -> Result<(), String> {
         let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
         let name = &self.name;
-        if name.is_empty() || !name.chars().all(legal) || !name.starts_with(|c: char| c.is_ascii_lowercase()) {
+        if name.is_empty()
+            || !name.chars().all(legal)
+            || !name.starts_with(|c: char| c.is_ascii_lowercase())
+        {
             return Err(format!(
                 "Property name `{name}` is invalid: lower-case letters, digits and underscores, \
                  starting with a letter"
@@ -121,7 +124,9 @@ impl Property {
         }
         let choice = matches!(self.kind, Kind::Choice | Kind::Choices);
         if choice == self.options.is_empty() {
-            return Err(format!("Property `{name}`: options belong to enumerations, and only there"));
+            return Err(format!(
+                "Property `{name}`: options belong to enumerations, and only there"
+            ));
         }
         if self.unique && !matches!(self.kind, Kind::Text | Kind::Number) {
             return Err(format!("Property `{name}`: only text and number values can be unique"));
@@ -282,8 +287,14 @@ mod tests {
     #[test]
     fn a_property_hubspot_would_refuse_is_refused() {
         for text in [
-            "plan", "plan:picklist", "plan:enumeration", "plan:string:A|B", "Plan:string",
-            "1st:string", "due:date:unique", ":string",
+            "plan",
+            "plan:picklist",
+            "plan:enumeration",
+            "plan:string:A|B",
+            "Plan:string",
+            "1st:string",
+            "due:date:unique",
+            ":string",
         ] {
             assert!(Property::parse(text).is_err(), "{text}");
         }

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use axum::extract::{Extension, Path, Query, State};
-use serde::Deserialize;
 use serde_json::json;
 use simulator::Call;
 
@@ -19,50 +18,56 @@ use super::write::{Sent, Verb, apply, prepare};
 /// Records a page of the list may hold.
 const PAGE_MAX: u32 = 100;
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct RecordQuery {
-    properties: Option<String>,
-    id_property: Option<String>,
-    #[serde(default)]
-    archived: bool,
-}
-
-#[derive(Debug, Deserialize)]
-pub(super) struct ListQuery {
+/// The query of a path, read leniently as HubSpot does: unknown names are passed over.
+#[derive(Debug, Default)]
+struct Asked {
     limit: Option<u32>,
     after: Option<String>,
-    properties: Option<String>,
-    #[serde(default)]
+    /// Names may be separated by commas or come one by one.
+    properties: Vec<String>,
+    id_property: Option<String>,
     archived: bool,
 }
 
-fn names(object: Object, list: Option<&str>) -> Vec<String> {
-    let asked: Vec<String> = list
-        .unwrap_or_default()
-        .split(',')
-        .map(str::trim)
-        .filter(|name| !name.is_empty())
-        .map(str::to_owned)
-        .collect();
-    wanted(object, &asked)
+type Pairs = Query<Vec<(String, String)>>;
+
+impl Asked {
+    fn read(Query(pairs): Pairs) -> Result<Self, Problem> {
+        let mut asked = Self::default();
+        for (name, value) in pairs {
+            let bad = || Problem::validation(format!("Invalid query parameter {name}: {value}"));
+            match name.as_str() {
+                "limit" => asked.limit = Some(value.parse().map_err(|_| bad())?),
+                "after" => asked.after = Some(value).filter(|after| !after.is_empty()),
+                "archived" => asked.archived = value.parse().map_err(|_| bad())?,
+                "idProperty" => asked.id_property = Some(value),
+                "properties" => {
+                    let names = value.split(',').map(str::trim).filter(|name| !name.is_empty());
+                    asked.properties.extend(names.map(str::to_owned));
+                }
+                _ => {}
+            }
+        }
+        Ok(asked)
+    }
 }
 
 pub(super) async fn list(
     State(portal): State<Arc<Portal>>,
     Path(object): Path<String>,
-    Query(query): Query<ListQuery>,
+    pairs: Pairs,
 ) -> Answer {
     let object = portal.object(&object)?;
+    let query = Asked::read(pairs)?;
     let limit = query.limit.unwrap_or(10);
     if limit == 0 || limit > PAGE_MAX {
         return Err(Problem::validation(format!("limit must be between 1 and {PAGE_MAX}")));
     }
-    let names = names(object, query.properties.as_deref());
+    let names = wanted(object, &query.properties);
     let schema = portal.schema(object);
     let store = portal.store(object);
     let first = match query.after.as_deref() {
-        None | Some("") => 0,
+        None => 0,
         Some(after) => store.by_id(after).map(|position| position + 1).ok_or_else(|| {
             Problem::validation(format!("`after` is not a value of paging.next.after: {after}"))
         })?,
@@ -96,7 +101,7 @@ pub(super) async fn list(
 }
 
 /// Shows one record, or says that it is not there.
-fn show(portal: &Portal, object: Object, id: &str, query: &RecordQuery, status: u16) -> Answer {
+fn show(portal: &Portal, object: Object, id: &str, query: &Asked, status: u16) -> Answer {
     let schema = portal.schema(object);
     let store = portal.store(object);
     let position = match query.id_property.as_deref() {
@@ -111,7 +116,7 @@ fn show(portal: &Portal, object: Object, id: &str, query: &RecordQuery, status: 
     let found = position.filter(|p| store.at(*p).archived_ms.is_some() == query.archived);
     let position = found.ok_or_else(Problem::not_found)?;
     let mut out = Vec::new();
-    let names = names(object, query.properties.as_deref());
+    let names = wanted(object, &query.properties);
     let view = View { schema: &schema, id: store.id(position), record: store.at(position) };
     view.push(&mut out, &names);
     Ok(json_response(status, out))
@@ -120,10 +125,10 @@ fn show(portal: &Portal, object: Object, id: &str, query: &RecordQuery, status: 
 pub(super) async fn get(
     State(portal): State<Arc<Portal>>,
     Path((object, id)): Path<(String, String)>,
-    Query(query): Query<RecordQuery>,
+    pairs: Pairs,
 ) -> Answer {
     let object = portal.object(&object)?;
-    show(&portal, object, &id, &query, 200)
+    show(&portal, object, &id, &Asked::read(pairs)?, 200)
 }
 
 pub(super) async fn create(
@@ -147,11 +152,12 @@ pub(super) async fn create(
 pub(super) async fn update(
     State(portal): State<Arc<Portal>>,
     Path((object, id)): Path<(String, String)>,
-    Query(query): Query<RecordQuery>,
+    pairs: Pairs,
     Extension(call): Extension<Call>,
     JsonBody(bytes): JsonBody,
 ) -> Answer {
     let object = portal.object(&object)?;
+    let query = Asked::read(pairs)?;
     let body: SingleInput<'_> = input::parse(&bytes).map_err(Problem::validation)?;
     let sent = Sent {
         id: Some(Text(id.into())),
@@ -183,8 +189,8 @@ fn write(portal: &Portal, object: Object, call: &Call, verb: Verb, sent: Sent<'_
     let done = apply(portal, object, call.arrived().unix_ms, &mut rows, verb)?;
     match done.into_iter().next() {
         Some(Ok(done)) => {
-            let names = names.into_iter().chain(wanted(object, &[])).collect::<Vec<_>>().join(",");
-            let query = RecordQuery { properties: Some(names), ..RecordQuery::default() };
+            let properties = names.into_iter().chain(wanted(object, &[])).collect();
+            let query = Asked { properties, ..Asked::default() };
             let status = if verb == Verb::Create { 201 } else { 200 };
             show(portal, object, &done.id.to_string(), &query, status)
         }

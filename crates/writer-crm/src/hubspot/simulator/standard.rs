@@ -138,12 +138,9 @@ fn options(object: Object, name: &str) -> Options {
         }
         (_, "hs_priority") => &[("low", "Low"), ("medium", "Medium"), ("high", "High")],
         (_, "hs_pipeline") => &[("0", "Support Pipeline")],
-        (_, "hs_pipeline_stage") => &[
-            ("1", "New"),
-            ("2", "Waiting on contact"),
-            ("3", "Waiting on us"),
-            ("4", "Closed"),
-        ],
+        (_, "hs_pipeline_stage") => {
+            &[("1", "New"), ("2", "Waiting on contact"), ("3", "Waiting on us"), ("4", "Closed")]
+        }
         (_, "hs_ticket_priority") => {
             &[("LOW", "Low"), ("MEDIUM", "Medium"), ("HIGH", "High"), ("URGENT", "Urgent")]
         }

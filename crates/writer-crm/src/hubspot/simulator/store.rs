@@ -150,7 +150,8 @@ impl Store {
 
     /// Archives a record; its unique values are free again.
     pub(super) fn archive(&mut self, position: u32, now_ms: i64) {
-        let properties: Vec<u16> = self.at(position).fields.iter().map(|(index, _)| index).collect();
+        let properties: Vec<u16> =
+            self.at(position).fields.iter().map(|(index, _)| index).collect();
         self.release(position, properties.into_iter());
         self.version += 1;
         self.archived += 1;
@@ -171,7 +172,9 @@ impl Store {
             let extra = self.extra.filter(|extra| extra.property == property);
             let index = extra.map_or(property, |extra| extra.of);
             let Some(held) = self.unique.get_mut(&index) else { continue };
-            let Some(before) = self.records[position as usize].fields.get(property) else { continue };
+            let Some(before) = self.records[position as usize].fields.get(property) else {
+                continue;
+            };
             let values = before.split(if extra.is_some() { ';' } else { '\u{0}' });
             for value in values {
                 if held.get(value) == Some(&position) {

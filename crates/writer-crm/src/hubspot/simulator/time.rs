@@ -40,9 +40,7 @@ pub(super) fn date(text: &str) -> Result<String, String> {
         }
         let (hour, minute) = (ms / 3_600_000, ms / 60_000 % 60);
         let (second, milli) = (ms / 1_000 % 60, ms % 1_000);
-        return Err(format!(
-            "{text} is at {hour}:{minute}:{second}.{milli} UTC, not midnight!"
-        ));
+        return Err(format!("{text} is at {hour}:{minute}:{second}.{milli} UTC, not midnight!"));
     }
     let well_formed = text.len() == 10 && text.is_ascii();
     match NaiveDate::parse_from_str(text, "%Y-%m-%d") {

@@ -81,7 +81,10 @@ pub(super) fn check<'a>(property: &Property, text: Cow<'a, str>) -> Result<Cow<'
         Kind::Text | Kind::TextArea | Kind::Phone => match too_long(&text) {
             true => refuse(
                 "PROPERTY_VALUE_TOO_LONG",
-                format!("Property \"{}\" is longer than {VALUE_CHARS_MAX} characters", property.name),
+                format!(
+                    "Property \"{}\" is longer than {VALUE_CHARS_MAX} characters",
+                    property.name
+                ),
             ),
             false => Ok(text),
         },
@@ -265,8 +268,18 @@ mod tests {
         assert_eq!(email("Ada.L+x@Example.COM").as_deref(), Some("ada.l+x@example.com"));
         assert_eq!(email("jürgen@bücher.de").as_deref(), Some("jürgen@bücher.de"));
         for text in [
-            "ada", "ada@", "@x.io", "ada@x", "a b@x.io", "ada@x..io", ".ada@x.io", "ada@-x.io",
-            "ada@x.i", "ada@x.io ", "a@b@c.io", "ada@x.io.",
+            "ada",
+            "ada@",
+            "@x.io",
+            "ada@x",
+            "a b@x.io",
+            "ada@x..io",
+            ".ada@x.io",
+            "ada@-x.io",
+            "ada@x.i",
+            "ada@x.io ",
+            "a@b@c.io",
+            "ada@x.io.",
         ] {
             assert_eq!(email(text), None, "{text}");
         }

@@ -35,8 +35,10 @@ impl View<'_> {
     /// Appends the record as JSON with the named properties, open at its end for more members.
     pub(super) fn push_open(&self, out: &mut Vec<u8>, names: &[impl AsRef<str>]) {
         let _ = write!(out, r#"{{"id":"{}","properties":{{"#, self.id);
-        for name in names.iter().map(AsRef::as_ref).filter(|name| *name != "hs_object_id") {
-            if self.schema.find(name).is_some() {
+        let names = names.iter().map(AsRef::as_ref);
+        for (number, name) in names.clone().enumerate() {
+            let again = names.clone().take(number).any(|earlier| earlier == name);
+            if !again && name != "hs_object_id" && self.schema.find(name).is_some() {
                 push_pair(out, name, self.value(name).as_deref());
             }
         }
