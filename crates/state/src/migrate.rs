@@ -93,3 +93,64 @@ fn definitions(connection: &Connection) -> Result<Vec<Definition>> {
         .collect::<rusqlite::Result<_>>()
         .during(doing)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::open::open;
+
+    const SECOND: &str = "ALTER TABLE rejects ADD COLUMN note TEXT;";
+    const BROKEN: &str = "CREATE TABLE halfway (a); INSERT INTO nowhere VALUES (1);";
+
+    fn names(dir: &Path) -> Vec<String> {
+        let mut names: Vec<_> = fs::read_dir(dir)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+            .filter(|name| name.ends_with(".bak"))
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn an_older_state_is_copied_and_then_changed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state.db");
+        drop(open(&path, "acme", MIGRATIONS).unwrap());
+        drop(open(&path, "acme", MIGRATIONS).unwrap());
+        assert_eq!(names(dir.path()), [""; 0], "a state of this version is not copied");
+
+        let longer: Vec<_> = MIGRATIONS.iter().copied().chain([SECOND]).collect();
+        let opened = open(&path, "acme", &longer).unwrap();
+        assert_eq!(version(&opened.reader).unwrap(), newest(&longer));
+        opened.writer.execute_batch("SELECT note FROM rejects").unwrap();
+        drop(opened);
+        let copy = format!("state-v{}.db.bak", newest(MIGRATIONS));
+        assert_eq!(names(dir.path()), [copy.as_str()]);
+
+        // The newer state is refused by the older program, which can go back to the copy.
+        let refused = open(&path, "acme", MIGRATIONS).err().unwrap();
+        assert_eq!(refused.code().id, "E3005");
+        fs::rename(dir.path().join(&copy), &path).unwrap();
+        drop(open(&path, "acme", MIGRATIONS).unwrap());
+    }
+
+    #[test]
+    fn a_migration_that_fails_leaves_the_state_as_it_was() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state.db");
+        drop(open(&path, "acme", MIGRATIONS).unwrap());
+        let broken: Vec<_> = MIGRATIONS.iter().copied().chain([SECOND, BROKEN]).collect();
+        for copies in 1..=2 {
+            let refused = open(&path, "acme", &broken).err().unwrap();
+            assert_eq!(refused.code().id, "E3009");
+            assert_eq!(names(dir.path()).len(), copies, "a copy is never written over");
+            let opened = open(&path, "acme", MIGRATIONS).unwrap();
+            assert!(has_its_tables(&opened.reader, MIGRATIONS).unwrap());
+            assert!(opened.reader.prepare("SELECT note FROM rejects").is_err());
+            assert!(opened.reader.prepare("SELECT * FROM halfway").is_err());
+        }
+    }
+}
