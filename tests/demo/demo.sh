@@ -35,8 +35,11 @@ die() { # message, log file
     fi
     exit 1
 }
-show() { # runs a command and shows it first
-    printf '   $ %s\n' "$*"
+show() { # runs a command and shows it first, with addresses as a reader would write them
+    local shown=$*
+    shown=${shown//"${ADMIN_URL:-no address yet}"/'"$ADMIN_URL"'}
+    shown=${shown//"$root/"/}
+    printf '   $ %s\n' "${shown//"$work"/\$DEMO}"
     "$@"
 }
 
@@ -79,13 +82,22 @@ heading 'Starting the warehouse' "A private PostgreSQL in a temporary folder, on
 coproc POSTGRES { exec private-postgres 2>"$work/postgres.log"; }
 # The names of a finished coproc vanish; these stay.
 exec {postgres_out}<&"${POSTGRES[0]}"
-IFS= read -r -t 60 -u "$postgres_out" WAREHOUSE_URL || die 'PostgreSQL did not start' "$work/postgres.log"
-export WAREHOUSE_URL
-warehouse() { psql -X -q -A -t -v ON_ERROR_STOP=1 "$@" "$WAREHOUSE_URL"; }
+IFS= read -r -t 60 -u "$postgres_out" ADMIN_URL || die 'PostgreSQL did not start' "$work/postgres.log"
+warehouse() { psql -X -q -A -t -v ON_ERROR_STOP=1 "$@" "$ADMIN_URL"; }
 warehouse -f sql/examples/product_usage.sql >"$work/load.log" 2>&1 || die 'the warehouse could not be loaded' "$work/load.log"
 good "$(warehouse -c "select format('%s accounts, %s users, %s events, %s',
     (select count(*) from product.accounts), (select count(*) from product.users),
     (select count(*) from product.usage_events), pg_size_pretty(pg_database_size(current_database())))")"
+
+
+heading 'Making a login that can only read' 'outflow never needs more than SELECT; sql/warehouse/role.sql is the recipe for your warehouse, too.'
+OUTFLOW_ROLE_PASSWORD=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n') || die 'no random password'
+export OUTFLOW_ROLE_PASSWORD
+show psql -X -q -v role=outflow_reader -v schemas=product -f "$root/sql/warehouse/role.sql" "$ADMIN_URL" >"$work/role.log" 2>&1 ||
+    die 'the role could not be made' "$work/role.log"
+head -n 1 "$work/role.log"
+export WAREHOUSE_URL=postgres://outflow_reader:$OUTFLOW_ROLE_PASSWORD@${ADMIN_URL#*@}
+good 'outflow_reader'
 
 # ---- 4: the simulator -------------------------------------------------------------------------------------------------
 heading 'Starting the simulated HubSpot' "With HubSpot's own limits: 100 rows a call, 190 calls in any 10 seconds."
@@ -93,7 +105,7 @@ properties='plan_tier:enumeration:Free|Professional|Enterprise
     monthly_revenue:number weekly_active_days:number lifetime_events:number last_seen_on:date product_admin:bool
     product_user_id:string:unique usage_summary:string record_source_tool:string synced_at:datetime'
 custom=$(printf 'contacts:%s;' $properties)
-outflow simulate hubspot --limits vendor --option "property=$custom" >"$work/simulator.url" 2>"$work/simulator.log" &
+outflow simulate hubspot --port 0 --limits vendor --option "property=$custom" >"$work/simulator.url" 2>"$work/simulator.log" &
 simulator_pid=$!
 for _ in {1..300}; do
     [[ -s $work/simulator.url ]] && break
@@ -126,6 +138,7 @@ began=$SECONDS
 show outflow run -s "$sync" --metrics-textfile "$work/metrics" || die 'the first run failed'
 wait "$watcher_pid" || true
 watcher_pid=''
+cp "$work/metrics/outflow_$sync.prom" "$work/first.prom" || die 'no metrics were written'
 first_writes=$(stat_of writes)
 good "first synced row $(<"$work/first_row") after the start of this demo; this run took $((SECONDS - began)) s"
 good "$first_writes write calls, $(stat_of throttled) of them refused with 429, at most $(stat_of max_in_10s) calls in any 10 s"
@@ -133,7 +146,7 @@ good "$first_writes write calls, $(stat_of throttled) of them refused with 429, 
 
 # ---- 8, 9, 10: what changed, and nothing ----------------------------------------------------------------------------------
 heading 'An hour later' "$changed users change in the warehouse."
-show psql -X -q -v ON_ERROR_STOP=1 -f "$root/sql/examples/product_usage_changes.sql" "$WAREHOUSE_URL"
+show psql -X -q -v ON_ERROR_STOP=1 -f "$root/sql/examples/product_usage_changes.sql" "$ADMIN_URL"
 good "$(warehouse -c "select count(*) || ' users with a new updated_at' from product.users where updated_at > now() - interval '5 minutes'")"
 
 heading 'Run 2, what changed' 'Only rows at or after the watermark are read, and only changed payloads are sent.'
@@ -156,20 +169,24 @@ show outflow runs ls
 
 heading 'The rows that did not land' "$refused rows cannot become contacts. Each is kept with stage, code, field and reason; none stopped another row."
 show outflow rejects ls
+printf '\n   Two of them: what outflow itself refused, and what only HubSpot could know.\n'
 show outflow rejects show -s "$sync" --key 4242
+show outflow rejects show -s "$sync" --key 31337 --reveal
 show outflow explain R201
-rejects=$(outflow rejects ls --output ndjson | grep -c '"stage"' || true)
+rejects=$(outflow rejects show -s "$sync" --output ndjson | grep -c '"stage":' || true)
 ((rejects == refused)) || die "$rejects rejects instead of $refused"
 
-heading 'Metrics' 'A Prometheus textfile, as node_exporter reads it; dashboards/ has boards and alerts for it.'
-grep -hE '^outflow_(rows_(read|unchanged|delivered|rejected)_total|rejects_open|sync_status|run_last_duration_seconds|rows_unaccounted)' \
-    "$work/metrics"/*.prom | sed 's/^/   /' || die 'no metrics were written'
+heading 'Metrics' 'A few of what run 1 left in a Prometheus textfile, as node_exporter reads it. Boards and alerts: dashboards/.'
+grep -hE "^outflow_(rows_(read|unchanged|delivered|rejected)_total|rows_unaccounted|rejects_open|sync_status|run_last_duration_seconds|destination_requests_total|stage_busy_seconds_total)" \
+    "$work/first.prom" | grep -v ' 0$' | sed -e "s/,\\?sync=\"$sync\"//" -e 's/{,/{/' -e 's/{}//' -e 's/^/   /' ||
+    die 'no metrics were written'
 
 heading 'One contact, read back from HubSpot' 'User 7, whose revenue went up between run 1 and run 2.'
 email=$(warehouse -c 'select lower(btrim(email)) from product.users where user_id = 7')
-show curl -fsS -H 'Authorization: Bearer simulator' -H 'Content-Type: application/json' \
+printf '   $ curl -H "Authorization: Bearer $HUBSPOT_TOKEN" -d {... "id": "%s" ...} "$HUBSPOT_BASE_URL/crm/v3/objects/contacts/batch/read"\n   ' "$email"
+curl -fsS -H 'Authorization: Bearer simulator' -H 'Content-Type: application/json' \
     -d "{\"idProperty\":\"email\",\"properties\":[\"email\",\"firstname\",\"lastname\",\"plan_tier\",\"monthly_revenue\",\"usage_summary\"],\"inputs\":[{\"id\":\"$email\"}]}" \
-    "$HUBSPOT_BASE_URL/crm/v3/objects/contacts/batch/read" | sed 's/^/   /' || die 'the contact could not be read'
+    "$HUBSPOT_BASE_URL/crm/v3/objects/contacts/batch/read" || die 'the contact could not be read'
 printf '\n'
 
 # ---- 15: does it all add up ---------------------------------------------------------------------------------------------
@@ -201,10 +218,11 @@ Everything keeps running until Ctrl-C, which removes it. In a second terminal:
 
     cd $work/project
     export WAREHOUSE_URL='$WAREHOUSE_URL'
+    export ADMIN_URL='$ADMIN_URL'
     export HUBSPOT_BASE_URL='$HUBSPOT_BASE_URL'
     export PATH='$CARGO_TARGET_DIR/debug':"\$PATH"
 
-    psql "\$WAREHOUSE_URL" -c "update product.users set first_name = 'Grace', updated_at = now() where user_id = 7"
+    psql "\$ADMIN_URL" -c "update product.users set first_name = 'Grace', updated_at = now() where user_id = 7"
     outflow plan -s $sync            # shows the one row
     outflow run -s $sync             # sends it
     outflow rejects ls               # mend a row in the warehouse, run again, and it is gone from here
