@@ -219,7 +219,7 @@ async fn the_limits_of_the_account_are_kept_without_provoking_a_429() {
     project.run().await.exits(0).balances();
     assert!(began.elapsed() > Duration::from_secs(9), "200 calls do not fit into one window");
     let stats = project.stats().await;
-    assert_eq!(stats["statuses"]["429"].as_u64().unwrap_or(0), 0, "{stats:#}");
+    assert_eq!(stats["by_status"]["429"].as_u64().unwrap_or(0), 0, "{stats:#}");
     project.converged(&[]).await;
 }
 

@@ -65,9 +65,9 @@ pub(crate) struct Project {
 
 /// Custom properties of contacts that the tests' mappings use.
 const PROPERTIES: [(&str, &str); 3] = [
-    ("property.contacts.score", "number"),
-    ("property.contacts.plan_tier", "enumeration:Free|Professional|Enterprise"),
-    ("property.contacts.seen_at", "datetime"),
+    ("property.score", "contacts:score:number"),
+    ("property.plan_tier", "contacts:plan_tier:enumeration:Free|Professional|Enterprise"),
+    ("property.seen_at", "contacts:seen_at:datetime"),
 ];
 
 pub(crate) const SYNC: &str = r#"

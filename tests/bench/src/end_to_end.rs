@@ -20,10 +20,10 @@ const SYNC: &str = "version: 1\nsync: bench\n\
     traits: { from: traits, as: string }\n  first_seen: created_at\n";
 
 const PROPERTIES: [&str; 4] = [
-    "property.contacts.active_days=number",
-    "property.contacts.mrr=number",
-    "property.contacts.traits=string",
-    "property.contacts.first_seen=datetime",
+    "property.active_days=contacts:active_days:number",
+    "property.mrr=contacts:mrr:number",
+    "property.traits=contacts:traits:string",
+    "property.first_seen=contacts:first_seen:datetime",
 ];
 
 /// First load, a run that finds nothing changed, and a full compare that finds nothing changed.
