@@ -18,8 +18,8 @@ use crate::{BaseUrl, tls};
 
 /// Longest time to a connection, TLS included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Longest silence within an answer.
-const READ_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long an unused connection is kept; servers close theirs after about a minute.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Largest answer, after decompression; the rest is not read (F13).
 pub const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Connections kept for the next request.
@@ -123,8 +123,9 @@ impl Client {
             .gzip(true)
             .tcp_nodelay(true)
             .connect_timeout(CONNECT_TIMEOUT.min(options.request_timeout))
-            .read_timeout(READ_TIMEOUT.min(options.request_timeout))
+            .read_timeout(options.request_timeout)
             .timeout(options.request_timeout)
+            .pool_idle_timeout(IDLE_TIMEOUT)
             .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
             .build()
             .map_err(|error| {
@@ -156,7 +157,7 @@ impl Client {
     /// sent, [`E2003_NO_ANSWER`] (ambiguous) when something was.
     pub async fn send(&self, request: Request) -> Result<Reply> {
         let began = Instant::now();
-        let sent_bytes = request.body.as_ref().map_or(0, Vec::len) as u64;
+        let body_bytes = request.body.as_ref().map_or(0, Vec::len) as u64;
         let mut http = self.http.request(request.method, self.base_url.join(&request.path));
         if let Some(body) = request.body {
             http = http.header(reqwest::header::CONTENT_TYPE, "application/json").body(body);
@@ -171,12 +172,9 @@ impl Client {
             Err(error) if error.is_timeout() && !error.is_connect() => "timeout",
             Err(_) => "connect",
         };
-        self.metrics.request(
-            &self.connection,
-            request.operation,
-            class,
-            (began.elapsed(), sent_bytes),
-        );
+        let unsent = matches!(&answer, Err(error) if error.is_connect() || error.is_builder());
+        let measured = (began.elapsed(), if unsent { 0 } else { body_bytes });
+        self.metrics.request(&self.connection, request.operation, class, measured);
         if let Ok(reply) = &answer {
             match reply.status {
                 401 | 403 => self.metrics.auth(&self.connection, false),

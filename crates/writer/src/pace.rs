@@ -246,13 +246,14 @@ impl State {
             day.seen = now;
             return Ok(());
         }
-        Err(Error::new(
-            &E2007_DAILY_QUOTA,
-            format!(
-                "{} of {} daily requests are left, and this connection's share of the day is used up",
-                day.remaining, day.limit
+        let left = match day.limit {
+            0 => "the account's daily requests are used up".to_owned(),
+            limit => format!(
+                "{} of the account's {limit} daily requests are left, and none for this connection",
+                day.remaining
             ),
-        ))
+        };
+        Err(Error::new(&E2007_DAILY_QUOTA, left))
     }
 }
 

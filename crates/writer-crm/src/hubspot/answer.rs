@@ -1,6 +1,7 @@
 //! HubSpot's answers as types: read leniently, so that a field of an unexpected form is missing and not an error,
 //! and bounded, so that a hostile body costs little (F13).
 
+use std::collections::HashMap;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -21,6 +22,21 @@ pub(super) struct ResultRow {
     pub(super) id: Word,
     pub(super) new: Option<bool>,
     pub(super) object_write_trace_id: Word,
+}
+
+/// The same rows with the properties they hold now; read only where a row has no trace id.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default)]
+pub(super) struct HeldAnswer {
+    pub(super) results: List<HeldRow>,
+}
+
+/// A row with its properties.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default)]
+pub(super) struct HeldRow {
+    pub(super) id: Word,
+    pub(super) properties: HashMap<String, Word>,
 }
 
 /// An error, of a whole call, of a row, or a detail of either: HubSpot uses one shape for all.

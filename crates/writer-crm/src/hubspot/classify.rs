@@ -211,12 +211,8 @@ impl Judge<'_> {
             Some(wait) if wait > WINDOW => format!("in {}", in_words(wait)),
             _ => "at midnight in the account's time zone".to_owned(),
         };
-        Error::new(
-            &E2007_DAILY_QUOTA,
-            format!(
-                "HubSpot's daily requests of this account are used up; they are renewed {when}"
-            ),
-        )
+        let message = "the account's daily requests are used up; HubSpot renews them";
+        Error::new(&E2007_DAILY_QUOTA, format!("{message} {when}"))
     }
 
     fn broken(&self, reply: &Reply, complaint: &Complaint) -> Error {

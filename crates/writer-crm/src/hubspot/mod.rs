@@ -18,7 +18,7 @@ use flow::{
     Attribution, Clock, Destination, Error, Kind, Limits, Mode, NullRule, ObjectSchema, Receipt,
     Result, Secret, WriteBatch,
 };
-use writer::codes::{E2016_CALL, E2017_NOT_OFFERED};
+use writer::codes::{E2007_DAILY_QUOTA, E2016_CALL, E2017_NOT_OFFERED};
 use writer::options::{Share, Span};
 use writer::{
     BaseUrl, Client, ClientOptions, DestinationKind, Method, OpenArgs, Pacer, PacerOptions, Reply,
@@ -48,6 +48,9 @@ const ROWS_MAX: usize = 100;
 const BYTES_MAX: usize = 4 * 1024 * 1024;
 /// HubSpot takes 19 requests a second at most: enough for answers that take a second.
 const IN_FLIGHT_MAX: usize = 20;
+/// HubSpot says only this about when a day begins.
+const DAY_RENEWED: &str = "The quota is renewed at midnight in the HubSpot account's time zone; run again after that. \
+                           Rows that have not landed wait and nothing is lost.";
 /// Objects every account has.
 const OBJECTS: [&str; 4] = ["contacts", "companies", "deals", "tickets"];
 
@@ -100,7 +103,10 @@ impl HubSpot {
 
     /// Sends one request when the account's limits allow it, and learns from the answer what they are now.
     async fn call(&self, request: Request) -> Result<Reply> {
-        let permit = self.pacer.acquire().await?;
+        let permit = self.pacer.acquire().await.map_err(|error| match error.code() {
+            code if *code == E2007_DAILY_QUOTA => error.with_remedy(DAY_RENEWED),
+            _ => error,
+        })?;
         let answer = self.client.send(request).await;
         permit.answered(match &answer {
             Ok(reply) => self.judge(0).signals(reply),

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use flow::{Outcome, Receipt, Result, WriteBatch};
 use writer::{Outcomes, Reply};
 
-use super::answer::{BatchAnswer, Complaint, ResultRow};
+use super::answer::{BatchAnswer, Complaint, HeldAnswer, HeldRow, ResultRow};
 use super::classify::Judge;
 use super::fault::wrong_for_every_row;
 use super::wire::{self, Trace};
@@ -34,12 +34,18 @@ pub(super) fn receipt(
     }
     let silent = answer.results.0.is_empty() && answer.errors.0.is_empty();
     let mut outcomes = Outcomes::new(trace.rows);
-    for row in &answer.results.0 {
-        outcomes.set(trace.row(row.object_write_trace_id.as_str()), delivered(row, batch));
+    let mut by_id = ById { batch, match_on, rows: None };
+    let untraced = answer.results.0.iter().any(|row| row.object_write_trace_id.0.is_none());
+    let held = if untraced { held(reply) } else { Vec::new() };
+    for (index, row) in answer.results.0.iter().enumerate() {
+        let known = match &row.object_write_trace_id.0 {
+            Some(trace_id) => trace.row(trace_id),
+            None => held.get(index).and_then(|held| by_id.holder(held)),
+        };
+        outcomes.set(known, delivered(row, batch));
     }
-    let mut by_value = ByValue { batch, match_on, rows: None };
     for complaint in &answer.errors.0 {
-        let rows = rows_of(complaint, trace, &mut by_value);
+        let rows = rows_of(complaint, trace, &mut by_id);
         if rows.is_empty() {
             outcomes.set(None, judge.row(complaint));
         }
@@ -67,38 +73,54 @@ fn delivered(row: &ResultRow, batch: &WriteBatch) -> Outcome {
 
 /// The rows an error is about: by trace id, else by the id they were sent with. An error without either is
 /// about the only row of the call, where there is only one.
-fn rows_of(complaint: &Complaint, trace: Trace, by_value: &mut ByValue<'_>) -> Vec<usize> {
+fn rows_of(complaint: &Complaint, trace: Trace, by_id: &mut ById<'_>) -> Vec<usize> {
     let context = &complaint.context;
     let rows: Vec<usize> = match context.trace_ids.is_empty() {
         false => context.trace_ids.iter().filter_map(|id| trace.row(id)).collect(),
-        true => context.ids.iter().filter_map(|id| by_value.row(id)).collect(),
+        true => context.ids.iter().filter_map(|id| by_id.row(id)).collect(),
     };
     let unnamed = context.trace_ids.is_empty() && context.ids.is_empty();
     if unnamed && trace.rows == 1 { vec![0] } else { rows }
 }
 
-/// Finds rows by the id they were sent with; built only when an answer needs it.
-struct ByValue<'a> {
+/// Finds rows by the id they were sent with, letter case aside; built only when an answer needs it.
+struct ById<'a> {
     batch: &'a WriteBatch,
     match_on: usize,
     /// `None` marks an id that two rows share.
     rows: Option<HashMap<String, Option<usize>>>,
 }
 
-impl ByValue<'_> {
-    fn row(&mut self, value: &str) -> Option<usize> {
+impl ById<'_> {
+    fn row(&mut self, id: &str) -> Option<usize> {
         let (batch, match_on) = (self.batch, self.match_on);
         let rows = self.rows.get_or_insert_with(|| {
             let mut rows = HashMap::new();
             for row in 0..batch.payload.rows() {
-                rows.entry(wire::sent_id(batch, match_on, row))
+                rows.entry(wire::sent_id(batch, match_on, row).to_lowercase())
                     .and_modify(|known| *known = None)
                     .or_insert(Some(row));
             }
             rows
         });
-        rows.get(value).copied().flatten()
+        rows.get(&id.to_lowercase()).copied().flatten()
     }
+
+    /// The row whose id the record holds: its own, where records are addressed by it, else the unique property
+    /// it was found by.
+    fn holder(&mut self, held: &HeldRow) -> Option<usize> {
+        if !self.batch.record_ids.is_empty() {
+            return self.row(held.id.0.as_deref()?);
+        }
+        let schema = self.batch.payload.fields.schema();
+        let value = held.properties.get(schema.field(self.match_on).name())?;
+        self.row(value.0.as_deref()?)
+    }
+}
+
+fn held(reply: &Reply) -> Vec<HeldRow> {
+    let answer: HeldAnswer = serde_json::from_slice(&reply.body).unwrap_or_default();
+    answer.results.0
 }
 
 /// The property, when nothing was written and every row is refused for a property that does not exist or is

@@ -194,6 +194,25 @@ fn errors_without_a_trace_id_are_matched_by_value_or_by_being_alone() {
     );
 }
 
+// A result without a trace id is still known by the unique property it holds.
+#[test]
+fn results_without_a_trace_id_are_matched_by_what_their_record_is_found_by() {
+    check(
+        &["A@x.io", "b@x.io", "c@x.io"],
+        r#"{"results":[
+            {"id":"3","new":true,"properties":{"email":"c@x.io"},"objectWriteTraceId":"5-2"},
+            {"id":"1","new":true,"properties":{"email":"a@x.io","x":null}},
+            {"id":"9","new":true,"properties":{"email":"stranger@x.io"}},
+            {"id":"8","new":true,"properties":{"x":"b@x.io"}}]}"#,
+        &["new 1", "? no answer for the row", "new 3"],
+    );
+    check(
+        &["a@x.io", "A@x.io"],
+        r#"{"results":[{"id":"1","properties":{"email":"a@x.io"}}]}"#,
+        &["? no answer for the row"; 2],
+    );
+}
+
 #[test]
 fn two_complaints_about_one_row_are_one_rejection() {
     check(
