@@ -102,7 +102,10 @@ async fn a_record_can_be_made_with_its_associations_and_an_upsert_cannot() {
     sim.post("/crm/v3/objects/contacts", row(&company)).await.ok(201);
     assert_eq!(sim.stats().await["vendor"]["associations"], 1);
     let rows = json!({ "inputs": [
-        { "idProperty": "email", "id": "bob@x.io", "properties": {}, "associations": link(&company) },
+        {
+            "idProperty": "email", "id": "bob@x.io", "properties": {},
+            "associations": link(&company),
+        },
     ] });
     sim.post(crate::client::UPSERT, rows).await.refused(400, "VALIDATION_ERROR");
 }

@@ -116,7 +116,10 @@ async fn unknown_and_read_only_properties_refuse_the_whole_batch() {
 #[tokio::test]
 async fn only_a_unique_property_finds_records() {
     let sim = Sim::with_custom_properties().await;
-    let by = |property: &str, id: &str| json!({ "inputs": [{ "idProperty": property, "id": id, "properties": {} }] });
+    let by = |property: &str, id: &str| {
+        let input = json!({ "idProperty": property, "id": id, "properties": {} });
+        json!({ "inputs": [input] })
+    };
     let message = sim.post(UPSERT, by("firstname", "Ada")).await.refused(400, "VALIDATION_ERROR");
     assert!(message.contains("non-unique 0-1 property"), "{message}");
     sim.post(UPSERT, by("nothing", "Ada")).await.refused(400, "VALIDATION_ERROR");
@@ -180,7 +183,10 @@ async fn a_further_address_finds_the_same_contact_and_stays_a_further_one() {
 async fn create_refuses_what_exists_and_answers_201() {
     let sim = Sim::start(&[]).await;
     let create = "/crm/v3/objects/contacts/batch/create";
-    let row = |email: &str, trace: &str| json!({ "properties": { "email": email }, "objectWriteTraceId": trace });
+    let row = |email: &str, trace: &str| {
+        let properties = json!({ "email": email });
+        json!({ "properties": properties, "objectWriteTraceId": trace })
+    };
     let both = json!({ "inputs": [row("ada@x.io", "1"), row("eve@x.io", "2")] });
     let body = sim.post(create, both.clone()).await.ok(201);
     assert_eq!(body["results"].as_array().unwrap().len(), 2);
@@ -201,7 +207,10 @@ async fn an_update_names_the_rows_it_did_not_find() {
     let sim = Sim::start(&[]).await;
     let made = sim.upsert(&[("ada@x.io", json!({}))]).await.ok(200);
     let id = made["results"][0]["id"].as_str().unwrap();
-    let input = |id: &str, trace: &str| json!({ "id": id, "properties": { "city": "Rom" }, "objectWriteTraceId": trace });
+    let input = |id: &str, trace: &str| {
+        let properties = json!({ "city": "Rom" });
+        json!({ "id": id, "properties": properties, "objectWriteTraceId": trace })
+    };
     let rows = json!({ "inputs": [input(id, "a"), input("151999999999", "b")] });
     let body = sim.post("/crm/v3/objects/contacts/batch/update", rows).await.ok(207);
     assert_eq!(result(&body, "a")["properties"]["city"], "Rom");
