@@ -19,6 +19,12 @@ pub(super) fn classify(error: &tokio_postgres::Error, doing: &str) -> Error {
     if let Some(db) = error.as_db_error() {
         return server_error(db, doing);
     }
+    if !error.is_closed()
+        && !error.source().is_some_and(<dyn std::error::Error>::is::<std::io::Error>)
+    {
+        let message = format!("while {doing}: {}", causes(error));
+        return Error::new(&codes::E1024_PROTOCOL, message);
+    }
     let cause = error.source().map_or_else(|| error.to_string(), ToString::to_string);
     Error::new(&codes::E1005_CUT, format!("the connection was lost while {doing}: {cause}"))
         .with_retry(Retry::Backoff)
@@ -61,7 +67,9 @@ fn causes(error: &tokio_postgres::Error) -> String {
 fn tls_reason(causes: &str) -> String {
     let why = match causes {
         text if text.contains("not valid for name") => "the certificate is for another host",
-        text if text.contains("UnknownIssuer") => "the certificate's issuer is not trusted here",
+        text if text.contains("UnknownIssuer") || text.contains("BadSignature") => {
+            "the certificate's issuer is not trusted here"
+        }
         text if text.contains("expired") => "the certificate has expired",
         text if text.contains("does not support TLS") => "the server offers no TLS",
         _ => return causes.to_owned(),

@@ -139,7 +139,10 @@ pub(super) async fn check_condition(session: &Session, target: &Target, text: &s
     // Brackets and parentheses around the same text: unbalanced text fits into one of them at most.
     for (open, close) in [("(ARRAY[", "])[1]"), ("(", ")")] {
         let sql = format!("SELECT 1 FROM {} WHERE {open}\n{text}\n{close}", target.from);
-        session.prepare(&sql, doing).await?;
+        let statement = session.prepare(&sql, doing).await?;
+        if !statement.params().is_empty() {
+            return Err(Error::new(&codes::E1013_SQL, "the condition has a parameter such as $1"));
+        }
     }
     Ok(())
 }

@@ -5,7 +5,6 @@ mod faults;
 mod keys;
 mod model;
 mod properties;
-mod speed;
 mod swaps;
 mod tls;
 mod types;

@@ -1,1 +1,120 @@
-//! todo
+//! Random tables of random types and values arrive as the server would write them.
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+
+use crate::warehouse::{column, database, open, read, request, table};
+
+/// A type, how its canonical text is had in SQL, and literals of it.
+fn kind() -> impl Strategy<Value = (&'static str, &'static str, Vec<Option<String>>)> {
+    fn values(
+        kind: &'static str,
+        text: &'static str,
+        value: BoxedStrategy<String>,
+    ) -> BoxedStrategy<(&'static str, &'static str, Vec<Option<String>>)> {
+        prop::collection::vec(prop::option::weighted(0.9, value), 12)
+            .prop_map(move |v| (kind, text, v))
+            .boxed()
+    }
+    let shown = |strategy: BoxedStrategy<i64>| strategy.prop_map(|v| v.to_string()).boxed();
+    // Microseconds of the years 4713 BC to 9999 AD.
+    let moments = (-210_866_803_200_000_000_i64..253_402_300_800_000_000)
+        .prop_map(|micros| format!("{micros}"))
+        .boxed();
+    prop_oneof![
+        values("int2", "v::text", shown((-32768_i64..32768).boxed())),
+        values("int4", "v::text", shown((i64::from(i32::MIN)..=i64::from(i32::MAX)).boxed())),
+        values("int8", "v::text", shown(any::<i64>().boxed())),
+        values("bool", "v::text", any::<bool>().prop_map(|v| v.to_string()).boxed()),
+        values("text", "v", "[^\u{0}]{0,40}".boxed()),
+        values("varchar(20)", "v::text", "[^\u{0}]{0,20}".boxed()),
+        values("char(20)", "v::text", "[^\u{0}]{0,20}".boxed()),
+        values("numeric", "trim_scale(v)::text", "-?[0-9]{1,60}(\\.[0-9]{1,60})?".boxed()),
+        values("numeric(38,12)", "trim_scale(v)::text", "-?[0-9]{1,26}(\\.[0-9]{1,12})?".boxed()),
+        values("numeric(10,0)", "trim_scale(v)::text", "-?[0-9]{1,10}".boxed()),
+        values("numeric(4,4)", "trim_scale(v)::text", "-?0\\.[0-9]{1,4}".boxed()),
+        values(
+            "float8",
+            "trim_scale(v::text::numeric)::text",
+            any::<f64>()
+                .prop_filter("finite", |v| v.is_finite() && v.abs() < 1e14 && v.abs() > 1e-4)
+                .prop_map(|v| v.to_string())
+                .boxed()
+        ),
+        values(
+            "uuid",
+            "v::text",
+            "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}".boxed()
+        ),
+        values("bytea", "encode(v, 'hex')", "\\\\x([0-9a-f]{2}){0,30}".boxed()),
+        values("micros", "v::text", moments),
+        values(
+            "int4[]",
+            "array_to_json(v)::text",
+            "\\{(-?[0-9]{1,9}|NULL)(,(-?[0-9]{1,9}|NULL)){0,5}\\}".boxed()
+        ),
+        values(
+            "interval",
+            "v::text",
+            "[0-9]{1,4} mons -?[0-9]{1,5} days -?[0-9]{1,2}:[0-5][0-9]:[0-5][0-9]\\.[0-9]{6}"
+                .boxed()
+        ),
+    ]
+}
+
+#[test]
+fn random_tables_arrive_as_the_server_would_write_them() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let database = runtime.block_on(database("CREATE DOMAIN micros AS bigint"));
+    let client = runtime.block_on(database.client());
+    runtime.block_on(client.batch_execute("SET intervalstyle = 'iso_8601'")).unwrap();
+    let mut runner = TestRunner::new(Config { cases: 60, ..Config::default() });
+    let columns = prop::collection::vec(kind(), 1..6);
+    runner
+        .run(&(columns, 1usize..20), |(columns, batch_rows)| {
+            runtime.block_on(async {
+                let defined: Vec<String> = columns
+                    .iter()
+                    .enumerate()
+                    .map(|(n, (kind, ..))| format!("c{n} {kind}"))
+                    .collect();
+                client
+                    .batch_execute(&format!(
+                        "DROP TABLE IF EXISTS t; CREATE TABLE t (id int PRIMARY KEY, {})",
+                        defined.join(", ")
+                    ))
+                    .await
+                    .unwrap();
+                for row in 0..12 {
+                    let cells: Vec<String> = columns
+                        .iter()
+                        .map(|(_, _, values)| match &values[row] {
+                            Some(value) => postgres_protocol::escape::escape_literal(value),
+                            None => "NULL".to_owned(),
+                        })
+                        .collect();
+                    let sql = format!("INSERT INTO t VALUES ({row}, {})", cells.join(", "));
+                    client
+                        .batch_execute(&sql)
+                        .await
+                        .unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+                }
+                let options = serde_json::json!({ "batch_rows": batch_rows });
+                let source = crate::warehouse::try_open(&database.url, options).unwrap();
+                let batches = read(&source, request(&table("t", &["id"]))).await.unwrap();
+                for (number, (kind, text, _)) in columns.iter().enumerate() {
+                    let text = text.replace("(v", &format!("(c{number}"));
+                    let text = text.replace("v::", &format!("c{number}::"));
+                    let text = if text == "v" { format!("c{number}") } else { text };
+                    let rows =
+                        client.query(&format!("SELECT {text} FROM t ORDER BY id"), &[]).await;
+                    let rows = rows.unwrap_or_else(|error| panic!("{text}: {error:?}"));
+                    let expected: Vec<Option<String>> = rows.iter().map(|row| row.get(0)).collect();
+                    assert_eq!(column(&batches, &format!("c{number}")), expected, "{kind}");
+                }
+            });
+            Ok(())
+        })
+        .unwrap();
+    drop(open(&database.url));
+}
