@@ -1,5 +1,5 @@
 //! Finds in a template's source what minijinja would only find while rendering: unknown filters and tests,
-//! and comparisons with none, which SQL's NULL does not answer.
+//! comparisons with none, which SQL's NULL does not answer, and columns that have the name of a function.
 
 use minijinja::Environment;
 
@@ -9,6 +9,7 @@ use crate::error::Misfit;
 /// Checks the names of filters and tests in every expression of `source`, whichever branch it is in.
 pub(crate) fn check(source: &str, env: &Environment<'_>) -> Result<(), Misfit> {
     let tokens = tokens(source);
+    let functions: Vec<&str> = env.globals().map(|(name, _)| name).collect();
     for (at, token) in tokens.iter().enumerate() {
         let next = |by: usize| tokens.get(at + by).copied().unwrap_or("");
         let before = at.checked_sub(1).and_then(|at| tokens.get(at)).copied().unwrap_or("");
@@ -24,6 +25,13 @@ pub(crate) fn check(source: &str, env: &Environment<'_>) -> Result<(), Misfit> {
                         "the template compares with none by `{token}`, which NULL never answers"
                     ),
                     "write `is none` or `is not none`",
+                ));
+            }
+            name if functions.contains(&name) && next(1) != "(" && before != "." => {
+                return Err(Misfit::new(
+                    &codes::E0202_TEMPLATE,
+                    format!("the template uses the function `{name}` without calling it"),
+                    "a column of that name needs another one in the model's SQL",
                 ));
             }
             _ => {}

@@ -125,7 +125,7 @@ impl Mapper {
         let mut refusals = Refusals::new(rows);
         self.refuse_faults(batch, &mut refusals);
         let keys = self.keys(&columns, rows, &mut refusals);
-        refuse_duplicates(&keys, context.duplicates, &mut refusals);
+        self.refuse_duplicates(&keys, context.duplicates, &mut refusals);
         let mut filled = Vec::with_capacity(self.plans.len());
         for plan in &self.plans {
             filled.push(self.fill(plan, &columns, context.run, &mut refusals));
@@ -199,6 +199,36 @@ impl Mapper {
                 key
             })
             .collect()
+    }
+
+    /// Refuses every row whose key another row has, in the model or in this batch: none of them wins.
+    fn refuse_duplicates(
+        &self,
+        keys: &[Option<Key>],
+        known: &HashSet<Key>,
+        refusals: &mut Refusals,
+    ) {
+        let mut refuse = |row: usize| {
+            refusals.refuse(row, || Refusal {
+                code: &codes::R102_KEY_DUPLICATE,
+                field: Some(self.primary_key.join(", ").into()),
+                reason: "another row of the model has the same primary key".into(),
+            });
+        };
+        let present =
+            || keys.iter().enumerate().filter_map(|(row, key)| Some((row, key.as_ref()?)));
+        if !known.is_empty() {
+            present().filter(|(_, key)| known.contains(key)).for_each(|(row, _)| refuse(row));
+        }
+        let mut hashes: Vec<(u64, usize)> =
+            present().map(|(row, key)| (xxh3_64(key.as_str().as_bytes()), row)).collect();
+        hashes.sort_unstable();
+        for group in hashes.chunk_by(|a, b| a.0 == b.0).filter(|group| group.len() > 1) {
+            let mut rows: Vec<usize> = group.iter().map(|(_, row)| *row).collect();
+            rows.sort_by(|a, b| keys[*a].cmp(&keys[*b]));
+            let same = rows.chunk_by(|a, b| keys[*a] == keys[*b]).filter(|same| same.len() > 1);
+            same.flatten().for_each(|row| refuse(*row));
+        }
     }
 
     fn fill(
@@ -323,41 +353,6 @@ fn columns_read(plans: &[FieldPlan], spec: &MapperSpec<'_>) -> Vec<(String, Data
         }
     }
     read
-}
-
-/// Refuses every row whose key another row has, in the model or in this batch: none of them wins.
-fn refuse_duplicates(keys: &[Option<Key>], known: &HashSet<Key>, refusals: &mut Refusals) {
-    let mut refuse = |row: usize| {
-        refusals.refuse(row, || Refusal {
-            code: &codes::R102_KEY_DUPLICATE,
-            field: None,
-            reason: "another row of the model has the same primary key".into(),
-        });
-    };
-    let mut hashes: Vec<(u64, u32)> = (0u32..)
-        .zip(keys)
-        .filter_map(|(row, key)| Some((xxh3_64(key.as_ref()?.as_str().as_bytes()), row)))
-        .collect();
-    if !known.is_empty() {
-        for (row, _) in keys
-            .iter()
-            .enumerate()
-            .filter(|(_, key)| key.as_ref().is_some_and(|key| known.contains(key)))
-        {
-            refuse(row);
-        }
-    }
-    hashes.sort_unstable();
-    for group in hashes.chunk_by(|a, b| a.0 == b.0).filter(|group| group.len() > 1) {
-        for (_, row) in group {
-            let same = |other: &&(u64, u32)| {
-                other.1 != *row && keys[other.1 as usize] == keys[*row as usize]
-            };
-            if group.iter().any(|other| same(&other)) {
-                refuse(*row as usize);
-            }
-        }
-    }
 }
 
 /// Keys of the rows that are sent, and a reject for each of the others.

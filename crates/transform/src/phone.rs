@@ -27,7 +27,9 @@ pub(crate) fn e164(text: &str, country_code: Option<&str>) -> Result<String, Cow
             ' ' | '-' | '.' | '/' | '(' | ')' | '\u{a0}' | '\u{2010}'..='\u{2015}' => {}
             c if c.is_whitespace() => {}
             _ => {
-                return Err("the text has characters that are not part of a telephone number".into());
+                return Err(
+                    "the text has characters that are not part of a telephone number".into()
+                );
             }
         }
     }

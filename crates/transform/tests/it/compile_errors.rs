@@ -178,7 +178,8 @@ fn templates_are_checked_before_the_first_row() {
         "lastname": {"template": "{{ plan == none }}"},
         "firstname": {"template": "{{ 'a | b is c' ~ plan | upper }}{# x | y #}{% raw %}{{ x | y }}{% endraw %}"},
         "second_email": {"template": "{{ now() }}"},
-        "plan_tier": {"template": "{% include 'x' %}"}
+        "plan_tier": {"template": "{% include 'x' %}"},
+        "number": {"template": "{% for i in range(2) %}{{ range }}{% endfor %}"}
     }"#), @r#"
     E0202 short: the template is not valid: unexpected end of input, expected end of variable block (line 1)
       help: columns are written as {{ column }}, conditions as {% if column %}…{% endif %}
@@ -190,6 +191,8 @@ fn templates_are_checked_before_the_first_row() {
       help: write `is none` or `is not none`
     E0202 plan_tier: the template is not valid: unknown statement include (line 1)
       help: columns are written as {{ column }}, conditions as {% if column %}…{% endif %}
+    E0202 number: the template uses the function `range` without calling it
+      help: a column of that name needs another one in the model's SQL
     E0202 text: the template uses `first_nam`, which is not a column of the model
       help: did you mean `first_name`?
     E0202 second_email: the template uses `now`, which is not a column of the model

@@ -5,6 +5,7 @@ mod fixture;
 mod kinds;
 mod properties;
 mod rows;
+mod speed;
 mod templates;
 mod transforms;
 mod written;

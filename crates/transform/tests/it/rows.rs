@@ -241,3 +241,15 @@ fn every_code_is_listed_once_with_its_texts() {
         assert!(code.id.starts_with("R1") || code.id.starts_with("E02"), "{}", code.id);
     }
 }
+
+#[test]
+fn composite_match_fields_do_not_depend_on_their_order() {
+    let pairs = [("number_id", "id"), ("external_id", "c")];
+    let pairs = pairs.map(|(field, column)| (field.to_owned(), column.to_owned()));
+    let turned = vec![pairs[1].clone(), pairs[0].clone()];
+    let batch = rows(2, vec![("c", words(&["a", "b"]))]);
+    let one = Setup { match_on: pairs.to_vec(), ..Setup::default() }.map(TEXT, &batch);
+    let other = Setup { match_on: turned, ..Setup::default() }.map(TEXT, &batch);
+    assert_eq!(one.matches, other.matches);
+    assert_eq!(one.fingerprints, other.fingerprints);
+}
