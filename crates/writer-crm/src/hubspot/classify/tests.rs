@@ -302,6 +302,15 @@ fn rate_limits_are_waited_for_and_a_day_is_not() {
                 r#"{"message":"locked"}"#,
                 ("E2019", Kind::Failed, after(2), false, "locked"),
             ),
+        ],
+    );
+}
+
+#[test]
+fn locks_and_moving_accounts_are_waited_for() {
+    check(
+        100,
+        &[
             (423, &[("retry-after", "1")], "", ("E2019", Kind::Failed, after(2), false, "locked")),
             (423, &[("retry-after", "9")], "", ("E2019", Kind::Failed, after(9), false, "locked")),
             (
