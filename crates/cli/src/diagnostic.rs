@@ -97,8 +97,7 @@ impl Diagnostic {
     }
 
     fn sort_key(&self) -> (&str, usize, Severity, &str, &str) {
-        let (file, start) =
-            self.place().map_or(("", 0), |place| (place.file.name(), place.start));
+        let (file, start) = self.place().map_or(("", 0), |place| (place.file.name(), place.start));
         (file, start, self.severity, self.code.id, &self.message)
     }
 
@@ -364,9 +363,7 @@ impl miette::Diagnostic for Shown {
         })))
     }
 
-    fn related<'a>(
-        &'a self,
-    ) -> Option<Box<dyn Iterator<Item = &'a dyn miette::Diagnostic> + 'a>> {
+    fn related<'a>(&'a self) -> Option<Box<dyn Iterator<Item = &'a dyn miette::Diagnostic> + 'a>> {
         let elsewhere = self.elsewhere.iter().map(|part| part as &dyn miette::Diagnostic);
         (!self.elsewhere.is_empty()).then(|| Box::new(elsewhere) as _)
     }

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use flow::Code;
 
-use crate::config::nearest;
+use crate::config::{CATALOG, nearest};
 use crate::{codes, exit};
 
 /// Every documented code, by id.
@@ -17,7 +17,7 @@ static CODES: LazyLock<Vec<&'static Code>> = LazyLock::new(|| {
         state::codes::CODES,
         engine::codes::CODES,
     ];
-    let destinations = writer_crm::DESTINATIONS.iter().map(|kind| kind.codes);
+    let destinations = CATALOG.destinations().map(|kind| kind.codes);
     let mut all: Vec<&Code> = shared.into_iter().chain(destinations).flatten().copied().collect();
     all.sort_by_key(|code| code.id);
     all.dedup_by_key(|code| code.id);
@@ -60,7 +60,10 @@ mod tests {
     #[test]
     fn every_code_has_an_id_of_its_own_and_something_to_say() {
         for code in all() {
-            let range = matches!(code.id.as_bytes(), [b'E', b'0'..=b'4', ..] | [b'G', b'0', ..] | [b'R', b'1'..=b'4', ..]);
+            let range = matches!(
+                code.id.as_bytes(),
+                [b'E', b'0'..=b'4', ..] | [b'G', b'0', ..] | [b'R', b'1'..=b'4', ..]
+            );
             assert!(range && (code.id.len() == 5 || code.id.len() == 4), "{}", code.id);
             assert!(!code.title.is_empty(), "{} has no title", code.id);
             assert!(code.cause.len() > 20, "{} has no cause", code.id);
@@ -70,9 +73,19 @@ mod tests {
 
     #[test]
     fn no_two_codes_share_an_id() {
-        for table in [codes::CODES, reader::CODES, transform::codes::CODES, state::codes::CODES, engine::codes::CODES] {
+        for table in [
+            codes::CODES,
+            reader::CODES,
+            transform::codes::CODES,
+            state::codes::CODES,
+            engine::codes::CODES,
+        ] {
             for known in table {
-                assert!(code(known.id).is_some_and(|found| found == *known), "{} means two things", known.id);
+                assert!(
+                    code(known.id).is_some_and(|found| found == *known),
+                    "{} means two things",
+                    known.id
+                );
             }
         }
     }

@@ -8,7 +8,8 @@ use crate::summary;
 /// Arguments of `outflow schema`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct SchemaArgs {
-    /// Of which file.
+    /// Of outflow.yml, of a file in syncs/, or of the summary object of the JSON formats.
+    #[arg(value_name = "project|sync|summary", hide_possible_values = true)]
     pub of: SchemaOf,
 }
 
@@ -29,8 +30,8 @@ pub(crate) enum SchemaOf {
 /// None today.
 pub(crate) fn run(context: &Context, args: &SchemaArgs) -> Result<Outcome> {
     let schema = match args.of {
-        SchemaOf::Project => config::project_schema(),
-        SchemaOf::Sync => config::sync_schema(),
+        SchemaOf::Project => config::project_schema().clone(),
+        SchemaOf::Sync => config::sync_schema().clone(),
         SchemaOf::Summary => summary::schema().to_value(),
     };
     let text = serde_json::to_string_pretty(&schema).unwrap_or_default();

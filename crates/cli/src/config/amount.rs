@@ -7,9 +7,9 @@ use serde::{Deserialize, Deserializer, de};
 
 /// A length of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Duration {
+pub(crate) struct Duration {
     /// Microseconds, not negative.
-    pub micros: i64,
+    pub(crate) micros: i64,
 }
 
 /// Seven digits of weeks still fit into microseconds.
@@ -17,7 +17,7 @@ const DURATION: &str = "^[0-9]{1,7}(ms|s|m|h|d|w)$";
 
 impl Duration {
     /// Reads `500ms`, `30s`, `5m`, `2h`, `1d` or `2w`.
-    pub fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let digits = text.find(|c: char| !c.is_ascii_digit())?;
         let (number, unit) = text.split_at(digits);
         if number.len() > 7 {
@@ -37,7 +37,7 @@ impl Duration {
     }
 
     /// Seconds.
-    pub fn seconds(self) -> f64 {
+    pub(crate) fn seconds(self) -> f64 {
         self.micros as f64 / 1e6
     }
 }
@@ -65,13 +65,13 @@ impl JsonSchema for Duration {
 
 /// A share of a whole, 0 to 1.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Share(pub f64);
+pub(crate) struct Share(pub(crate) f64);
 
 const SHARE: &str = r"^(100(\.0{1,6})?|[0-9]{1,2}(\.[0-9]{1,6})?)%$";
 
 impl Share {
     /// Reads `0.5%`; at most `100%`.
-    pub fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let number = text.strip_suffix('%')?;
         let plain = |c: char| c.is_ascii_digit() || c == '.';
         let percent: f64 = number.chars().all(plain).then(|| number.parse().ok()).flatten()?;
@@ -109,11 +109,14 @@ mod tests {
     #[test]
     fn what_the_schema_accepts_is_what_is_read() {
         let pattern = Regex::new(DURATION).expect("valid");
-        for text in ["5m", "500ms", "9999999w", "0s", "10000000s", "5", "m", "5 m", "5M", "-5m", ""] {
+        for text in ["5m", "500ms", "9999999w", "0s", "10000000s", "5", "m", "5 m", "5M", "-5m", ""]
+        {
             assert_eq!(pattern.is_match(text), Duration::parse(text).is_some(), "{text}");
         }
         let pattern = Regex::new(SHARE).expect("valid");
-        for text in ["0%", "100%", "100.0%", "100.1%", "0.5%", "101%", "5", "%", "-1%", "1e1%", "5 %"] {
+        for text in
+            ["0%", "100%", "100.0%", "100.1%", "0.5%", "101%", "5", "%", "-1%", "1e1%", "5 %"]
+        {
             assert_eq!(pattern.is_match(text), Share::parse(text).is_some(), "{text}");
         }
         assert_eq!(Duration::parse("5m"), Some(Duration { micros: 300_000_000 }));

@@ -4,15 +4,6 @@ use reader::SourceKind;
 use serde_json::Value as Json;
 use writer::DestinationKind;
 
-/// Every known connection type.
-#[derive(Clone, Copy)]
-pub struct Catalog {
-    /// Warehouses.
-    pub sources: &'static [SourceKind],
-    /// Destinations, one table per crate.
-    pub destinations: &'static [&'static [DestinationKind]],
-}
-
 /// What a connection type is.
 #[derive(Clone, Copy)]
 pub enum Kind {
@@ -46,6 +37,14 @@ impl std::fmt::Debug for Kind {
     }
 }
 
+/// Every known connection type.
+#[derive(Clone, Copy)]
+pub struct Catalog {
+    sources: &'static [SourceKind],
+    /// One table per crate.
+    destinations: &'static [&'static [DestinationKind]],
+}
+
 /// What this build of outflow knows.
 pub const CATALOG: Catalog =
     Catalog { sources: reader::SOURCES, destinations: &[writer_crm::DESTINATIONS] };
@@ -53,8 +52,7 @@ pub const CATALOG: Catalog =
 impl Catalog {
     /// Every type, warehouses first.
     pub fn kinds(self) -> impl Iterator<Item = Kind> {
-        let destinations = self.destinations.iter().copied().flatten().map(Kind::Destination);
-        self.sources.iter().map(Kind::Source).chain(destinations)
+        self.sources.iter().map(Kind::Source).chain(self.destinations().map(Kind::Destination))
     }
 
     /// The type of that name.
@@ -62,13 +60,13 @@ impl Catalog {
         self.kinds().find(|kind| kind.name() == name)
     }
 
-    /// The destination type of that name.
-    pub fn destination(self, name: &str) -> Option<&'static DestinationKind> {
-        self.destinations.iter().copied().flatten().find(|kind| kind.name == name)
+    /// Every destination type.
+    pub fn destinations(self) -> impl Iterator<Item = &'static DestinationKind> {
+        self.destinations.iter().copied().flatten()
     }
 
     /// The destination types that have a simulator.
     pub fn simulated(self) -> impl Iterator<Item = &'static DestinationKind> {
-        self.destinations.iter().copied().flatten().filter(|kind| kind.simulate.is_some())
+        self.destinations().filter(|kind| kind.simulate.is_some())
     }
 }

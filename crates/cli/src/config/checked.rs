@@ -77,6 +77,8 @@ pub struct Connection {
     /// Where its options stand.
     pub(super) option_places: Vec<(String, Place)>,
     pub(super) options: Map<String, Json>,
+    /// Its options were already refused.
+    pub(super) faulty: bool,
     pub(super) unresolved: Vec<Diagnostic>,
 }
 
@@ -104,9 +106,10 @@ impl Connection {
 
     /// An error of opening it, at the option it names or at the connection.
     pub fn problem(&self, error: &flow::Error) -> Diagnostic {
-        let named = self.option_places.iter().find(|(option, _)| {
-            error.message().contains(&format!("`{option}`"))
-        });
+        let named = self
+            .option_places
+            .iter()
+            .find(|(option, _)| error.message().contains(&format!("`{option}`")));
         let place = named.map_or(&self.place, |(_, place)| place);
         Diagnostic::error(error.code(), error.message())
             .at(place, "of this connection")

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value as Json};
 
-use super::catalog::{Catalog, Kind};
+use super::catalog::{CATALOG, Kind};
 use super::checked::Connection;
 use super::nearest::{did_you_mean, list};
 use super::node::{Entry, Node, Value};
@@ -12,35 +12,30 @@ use super::schema::SIMULATOR;
 use super::secrets::is_loopback;
 use super::written::SimulatorOptions;
 use crate::codes::{E0104_UNKNOWN_CONNECTION_TYPE, E0105_BAD_OPTIONS};
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, Severity};
 
 /// Every declared connection by name; `None` for one that is wrong.
 pub(super) fn build(
     project: &Node,
-    catalog: Catalog,
     problems: &mut Vec<Diagnostic>,
 ) -> BTreeMap<String, Option<Connection>> {
     let declared = project.entry("connections").map(|entry| entry.value.entries());
     declared
         .unwrap_or_default()
         .iter()
-        .map(|entry| (entry.key.clone(), connection(entry, catalog, problems)))
+        .map(|entry| (entry.key.clone(), connection(entry, problems)))
         .collect()
 }
 
-fn connection(
-    entry: &Entry,
-    catalog: Catalog,
-    problems: &mut Vec<Diagnostic>,
-) -> Option<Connection> {
+fn connection(entry: &Entry, problems: &mut Vec<Diagnostic>) -> Option<Connection> {
     let written = entry.value.entry("type")?;
     let name = written.value.as_text()?;
     if name == SIMULATOR {
-        return simulator(entry, catalog, problems);
+        return simulator(entry, problems);
     }
-    let Some(kind) = catalog.kind(name) else {
+    let Some(kind) = CATALOG.kind(name) else {
         let known: Vec<&str> =
-            catalog.kinds().map(Kind::name).chain(std::iter::once(SIMULATOR)).collect();
+            CATALOG.kinds().map(Kind::name).chain(std::iter::once(SIMULATOR)).collect();
         let near = did_you_mean(name, known.iter().copied());
         problems.push(
             Diagnostic::error(
@@ -59,7 +54,18 @@ fn connection(
         }
         _ => Map::new(),
     };
-    Some(made(entry, kind, options, false))
+    let faulty = problems.iter().any(|problem| lies_in(problem, entry));
+    Some(Connection { faulty, ..made(entry, kind, options, false) })
+}
+
+/// Whether the error is about this connection.
+fn lies_in(problem: &Diagnostic, entry: &Entry) -> bool {
+    let end = entry.value.place.end.max(entry.place.end);
+    problem.severity == Severity::Error
+        && problem.place().is_some_and(|place| {
+            place.file.name() == entry.place.file.name()
+                && (entry.place.start..end).contains(&place.start)
+        })
 }
 
 fn made(entry: &Entry, kind: Kind, options: Map<String, Json>, simulated: bool) -> Connection {
@@ -71,24 +77,21 @@ fn made(entry: &Entry, kind: Kind, options: Map<String, Json>, simulated: bool) 
         place: entry.place.clone(),
         option_places: places.map(|one| (one.key.clone(), one.place.clone())).collect(),
         options,
+        faulty: false,
         unresolved: entry.value.unresolved(),
     }
 }
 
-fn simulator(
-    entry: &Entry,
-    catalog: Catalog,
-    problems: &mut Vec<Diagnostic>,
-) -> Option<Connection> {
+fn simulator(entry: &Entry, problems: &mut Vec<Diagnostic>) -> Option<Connection> {
     let written: SimulatorOptions = {
         let mut options = entry.value.to_json();
         options.as_object_mut()?.remove("type");
         serde_json::from_value(options).ok()?
     };
     let profile = entry.value.entry("profile")?;
-    let kind = catalog.destination(&written.profile).filter(|kind| kind.simulate.is_some());
+    let kind = CATALOG.simulated().find(|kind| kind.name == written.profile);
     let Some(kind) = kind else {
-        let known: Vec<&str> = catalog.simulated().map(|kind| kind.name).collect();
+        let known: Vec<&str> = CATALOG.simulated().map(|kind| kind.name).collect();
         problems.push(
             Diagnostic::error(
                 &E0105_BAD_OPTIONS,

@@ -6,6 +6,8 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use regex::Regex;
 
+use super::files::PROJECT_FILE;
+
 /// A project file that was read.
 pub struct SourceFile {
     name: String,
@@ -15,15 +17,18 @@ pub struct SourceFile {
 }
 
 /// Text that looks like a secret wherever it stands, also in a comment or in a file that is not valid YAML.
-static LOOKS_SECRET: LazyLock<Vec<Regex>> = LazyLock::new(|| {
-    [
-        r#"(?i)(?:token|passw(?:or)?d|pwd|secret|private_?key|api_?key|webhook|slack|credentials?)[a-z_]*["']?[ \t]*[:=][ \t]*([^\s#,}][^\n,}]*)"#,
-        r"://([^\s/@]+)@",
-        r"(?s)-----BEGIN[^\n]*\n(.*?)(?:-----END|\z)",
-    ]
-    .iter()
-    .map(|pattern| Regex::new(pattern).expect("the patterns are constants"))
-    .collect()
+static LOOKS_SECRET: LazyLock<[Regex; 2]> = LazyLock::new(|| {
+    [r"://([^\s/@]+)@", r"(?s)-----BEGIN[^\n]*\n(.*?)(?:-----END|\z)"]
+        .map(|pattern| Regex::new(pattern).expect("a constant"))
+});
+
+/// A key that sounds like a secret, and its value. Only the project file holds secrets; elsewhere it is the
+/// name of a column.
+static SOUNDS_SECRET: LazyLock<Regex> = LazyLock::new(|| {
+    let words = "token|passw(?:or)?d|pwd|secret|private_?key|api_?key|webhook|slack|credentials?";
+    let value = r"(?:\$\{[^}\n]*\}|[^\n,}])+";
+    let pattern = format!(r#"(?i)(?:{words})[a-z_]*["']?[ \t]*[:=][ \t]*({value})"#);
+    Regex::new(&pattern).expect("a constant")
 });
 
 impl SourceFile {
@@ -78,7 +83,8 @@ impl SourceFile {
     /// The text with every secret as `***`; every byte offset and line stays where it was.
     pub fn shown(&self) -> String {
         let hidden = self.hidden.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let guessed = LOOKS_SECRET.iter().flat_map(|pattern| {
+        let sounds = (self.name == PROJECT_FILE).then(|| &*SOUNDS_SECRET);
+        let guessed = LOOKS_SECRET.iter().chain(sounds).flat_map(|pattern| {
             pattern.captures_iter(&self.text).filter_map(|found| {
                 let found = found.get(1)?;
                 let plain = found.as_str().trim_matches(['"', '\'', ' ']);
@@ -101,7 +107,7 @@ impl SourceFile {
 }
 
 /// Whether the whole value is taken from elsewhere, so that showing it gives nothing away.
-pub fn is_reference(value: &str) -> bool {
+pub(super) fn is_reference(value: &str) -> bool {
     let Some(inner) = value.strip_prefix("${").and_then(|rest| rest.strip_suffix('}')) else {
         return false;
     };
@@ -201,7 +207,7 @@ mod tests {
     fn what_looks_like_a_secret_is_not_shown_and_nothing_moves() {
         let text = "token: pat-na1-abc  # x\nurl: postgres://me:pw@h/db\n# password=old\nok: ${TOKEN}\n\
                     a_token: ${A:-literal}\nslack: ${S:-}\nkey: |\n  -----BEGIN KEY-----\n  abc\n  -----END KEY-----\n";
-        let file = SourceFile::new("a.yml", text);
+        let file = SourceFile::new("outflow.yml", text);
         let shown = file.shown();
         assert_eq!(shown.len(), text.len());
         for secret in ["pat-na1", "me:pw", "old", "literal", "abc"] {

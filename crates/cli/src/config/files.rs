@@ -83,7 +83,9 @@ fn read(path: &Path, name: &str, problems: &mut Vec<Diagnostic>) -> Option<Arc<S
     let mut bytes = Vec::new();
     let result = File::open(path).and_then(|file| file.take(BYTES_MAX + 1).read_to_end(&mut bytes));
     let why = match result {
-        Err(error) if error.kind() == ErrorKind::PermissionDenied => "it may not be read".to_owned(),
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+            "it may not be read".to_owned()
+        }
         Err(error) => error.to_string(),
         Ok(read) if read as u64 > BYTES_MAX => {
             format!("it is larger than {} MiB", BYTES_MAX >> 20)

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 
-use super::catalog::{CATALOG, Catalog};
 use super::check::{self, Setting};
 use super::checked::{CheckedSync, Connection, Project, StateConfig};
 use super::file::{Place, SourceFile};
@@ -27,7 +26,6 @@ struct LoadOptions<'a> {
     root: &'a Path,
     environment: Option<&'a str>,
     variable: &'a dyn Fn(&str) -> Option<String>,
-    catalog: Catalog,
 }
 
 /// Loads the project in the folder `root`, with the environment `--env` names and the variables of the
@@ -43,7 +41,7 @@ pub fn load(
     environment: Option<&str>,
     variable: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Project, Report> {
-    let options = LoadOptions { root, environment, variable, catalog: CATALOG };
+    let options = LoadOptions { root, environment, variable };
     let mut problems = Vec::new();
     let project_file = files::project(options.root, &mut problems);
     let sync_files = files::syncs(options.root, &mut problems);
@@ -76,6 +74,8 @@ fn parsed(file: &Arc<SourceFile>, problems: &mut Vec<Diagnostic>) -> Option<Node
 /// The project file with its references substituted and the environment laid over it.
 struct ProjectTree {
     node: Node,
+    /// Whether it has the right shape, so that defaults under a sync do not spoil it.
+    well_formed: bool,
     /// Variables and files outside of connections that are not there.
     unresolved: Vec<Diagnostic>,
 }
@@ -87,19 +87,20 @@ impl ProjectTree {
         problems: &mut Vec<Diagnostic>,
     ) -> Option<Self> {
         let mut node = parsed(file, problems)?;
-        problems.extend(secrets::hide(&node, options.catalog));
+        problems.extend(secrets::hide(&node));
         let outside = Outside { variable: options.variable, root: options.root };
         substitute(&mut node, outside, problems);
-        let schema = schema::project(options.catalog);
-        let shape = Shape::new(&schema);
+        let shape = Shape::new(schema::project());
         shape.conform(&mut node);
-        problems.extend(shape.check(&node, "outflow.yml"));
+        let found = shape.check(&node, PROJECT_FILE);
+        let well_formed = found.is_empty();
+        problems.extend(found);
         overlay(&mut node, options.environment, problems);
         problems.extend(check::not_yet_in_project(&node));
         let alerts = [&["alerts"][..], &["defaults", "alerts"], &["state"]];
         let unresolved = alerts.iter().filter_map(|path| node.entry_at(path));
         let unresolved = unresolved.flat_map(|entry| entry.value.unresolved()).collect();
-        Some(Self { node, unresolved })
+        Some(Self { node, well_formed, unresolved })
     }
 
     fn check(
@@ -108,7 +109,7 @@ impl ProjectTree {
         options: LoadOptions<'_>,
         problems: &mut Vec<Diagnostic>,
     ) -> Project {
-        let connections = connections::build(&self.node, options.catalog, problems);
+        let connections = connections::build(&self.node, problems);
         let defaults = self.node.entry("defaults").map(|entry| &entry.value);
         let project_vars = vars_of(&self.node);
         let mut opened = Opened::new();
@@ -116,7 +117,7 @@ impl ProjectTree {
         let mut names: BTreeMap<String, Place> = BTreeMap::new();
         for mut sync in syncs {
             let vars: Vars = project_vars.clone().into_iter().chain(vars_of(&sync)).collect();
-            let well_formed = shape_of_sync(&mut sync, Some(&vars), problems);
+            let well_formed = shape_of_sync(&mut sync, Some(&vars), problems) && self.well_formed;
             unique_name(&sync, &mut names, problems);
             merge_defaults(&mut sync, defaults);
             let setting =
@@ -216,7 +217,11 @@ fn unknown_environment(project: &Node, name: &str, declared: Option<&Entry>) -> 
     let help = if known.is_empty() {
         format!("declare it under `environments:` of {PROJECT_FILE}, or leave out `--env`")
     } else {
-        format!("{}declared are {}", did_you_mean(name, known.iter().copied()), list(known.iter().copied()))
+        format!(
+            "{}declared are {}",
+            did_you_mean(name, known.iter().copied()),
+            list(known.iter().copied())
+        )
     };
     let first = project.place.first_line();
     let place = declared.map_or(&first, |entry| &entry.place);
@@ -231,13 +236,15 @@ fn unknown_environment(project: &Node, name: &str, declared: Option<&Entry>) -> 
 /// Checks one sync file against the schema; true when nothing is wrong with its form.
 fn shape_of_sync(sync: &mut Node, vars: Option<&Vars>, problems: &mut Vec<Diagnostic>) -> bool {
     let before = problems.len();
+    if let (Some(sql), Some(vars)) = (sync.entry_at(&["model", "sql"]), vars) {
+        reference::check_sql_vars(&sql.value, vars, problems);
+    }
     if let (Value::Map(entries), Some(vars)) = (&mut sync.value, vars) {
         for entry in entries.iter_mut().filter(|entry| entry.key != "vars") {
             reference::substitute_vars(&mut entry.value, vars, problems);
         }
     }
-    let schema = schema::sync();
-    problems.extend(Shape::new(&schema).check(sync, "the sync"));
+    problems.extend(Shape::new(schema::sync()).check(sync, "the sync"));
     problems[before..].iter().all(|problem| problem.severity != Severity::Error)
 }
 
@@ -257,11 +264,7 @@ fn vars_of(node: &Node) -> Vars {
         .collect()
 }
 
-fn unique_name(
-    sync: &Node,
-    names: &mut BTreeMap<String, Place>,
-    problems: &mut Vec<Diagnostic>,
-) {
+fn unique_name(sync: &Node, names: &mut BTreeMap<String, Place>, problems: &mut Vec<Diagnostic>) {
     let Some(entry) = sync.entry("sync") else { return };
     let Some(name) = entry.value.as_text() else { return };
     match names.get(name) {
@@ -284,7 +287,9 @@ fn merge_defaults(sync: &mut Node, defaults: Option<&Node>) {
     for default in defaults.map(Node::entries).unwrap_or_default() {
         match entries.iter_mut().find(|own| own.key == default.key) {
             None => entries.push(default.clone()),
-            Some(own) if MERGED.contains(&own.key.as_str()) => own.value.merge_under(&default.value),
+            Some(own) if MERGED.contains(&own.key.as_str()) => {
+                own.value.merge_under(&default.value)
+            }
             Some(_) => {}
         }
     }

@@ -25,15 +25,13 @@ mod shape;
 mod written;
 mod yaml;
 
-pub use catalog::Kind;
+pub use catalog::{CATALOG, Catalog, Kind};
 pub use checked::{CheckedSync, Connection, Places, Project, StateConfig};
 pub use file::{Place, SourceFile};
 pub use files::PROJECT_FILE;
 pub use load::load;
 pub(crate) use nearest::nearest;
-pub use schema::sync as sync_schema;
+pub use schema::{project as project_schema, sync as sync_schema};
 
-/// JSON Schema of `outflow.yml` (draft 2020-12), with the options of every connection type.
-pub fn project_schema() -> serde_json::Value {
-    schema::project(catalog::CATALOG)
-}
+#[cfg(test)]
+mod tests;

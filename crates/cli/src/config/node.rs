@@ -7,16 +7,16 @@ use crate::diagnostic::Diagnostic;
 
 /// A value and where it stands.
 #[derive(Debug, Clone)]
-pub struct Node {
+pub(crate) struct Node {
     /// The value's place; empty where a key has no value.
-    pub place: Place,
+    pub(crate) place: Place,
     /// The value.
-    pub value: Value,
+    pub(crate) value: Value,
 }
 
 /// What a node holds.
 #[derive(Debug, Clone)]
-pub enum Value {
+pub(crate) enum Value {
     /// Null, a boolean or a number, as JSON.
     Plain(Json),
     /// Text.
@@ -31,13 +31,13 @@ pub enum Value {
 
 /// Text and how it came to be.
 #[derive(Clone)]
-pub struct Text {
+pub(crate) struct Text {
     /// The text.
-    pub text: String,
+    pub(crate) text: String,
     /// Written without quotes, so that after substitution it may still be a number or a boolean.
-    pub unquoted: bool,
+    pub(crate) unquoted: bool,
     /// Came out of a variable or a file: must not be shown.
-    pub substituted: bool,
+    pub(crate) substituted: bool,
 }
 
 impl std::fmt::Debug for Text {
@@ -48,25 +48,25 @@ impl std::fmt::Debug for Text {
 
 /// One key of a map.
 #[derive(Debug, Clone)]
-pub struct Entry {
+pub(crate) struct Entry {
     /// The key.
-    pub key: String,
+    pub(crate) key: String,
     /// Where the key stands.
-    pub place: Place,
+    pub(crate) place: Place,
     /// Its value.
-    pub value: Node,
+    pub(crate) value: Node,
 }
 
 impl Entry {
     /// The value's place, or the key's where there is no value.
-    pub fn value_place(&self) -> &Place {
+    pub(crate) fn value_place(&self) -> &Place {
         if self.value.place.is_empty() { &self.place } else { &self.value.place }
     }
 }
 
 impl Node {
     /// The entries of a map; none for anything else.
-    pub fn entries(&self) -> &[Entry] {
+    pub(crate) fn entries(&self) -> &[Entry] {
         match &self.value {
             Value::Map(entries) => entries,
             _ => &[],
@@ -74,19 +74,19 @@ impl Node {
     }
 
     /// The entry with that key, where this is a map.
-    pub fn entry(&self, key: &str) -> Option<&Entry> {
+    pub(crate) fn entry(&self, key: &str) -> Option<&Entry> {
         self.entries().iter().find(|entry| entry.key == key)
     }
 
     /// The entry under several keys, one inside the other.
-    pub fn entry_at(&self, path: &[&str]) -> Option<&Entry> {
+    pub(crate) fn entry_at(&self, path: &[&str]) -> Option<&Entry> {
         let (first, rest) = path.split_first()?;
         let entry = self.entry(first)?;
         if rest.is_empty() { Some(entry) } else { entry.value.entry_at(rest) }
     }
 
     /// The items of a list; none for anything else.
-    pub fn items(&self) -> &[Self] {
+    pub(crate) fn items(&self) -> &[Self] {
         match &self.value {
             Value::List(items) => items,
             _ => &[],
@@ -94,7 +94,7 @@ impl Node {
     }
 
     /// The text of a text scalar.
-    pub fn as_text(&self) -> Option<&str> {
+    pub(crate) fn as_text(&self) -> Option<&str> {
         match &self.value {
             Value::Text(text) => Some(&text.text),
             _ => None,
@@ -102,7 +102,7 @@ impl Node {
     }
 
     /// The value as JSON. What is not resolved is null.
-    pub fn to_json(&self) -> Json {
+    pub(crate) fn to_json(&self) -> Json {
         match &self.value {
             Value::Plain(value) => value.clone(),
             Value::Text(text) => Json::String(text.text.clone()),
@@ -115,7 +115,7 @@ impl Node {
     }
 
     /// Calls `visit` on every scalar below, this one included.
-    pub fn scalars_mut(&mut self, visit: &mut dyn FnMut(&mut Self)) {
+    pub(crate) fn scalars_mut(&mut self, visit: &mut dyn FnMut(&mut Self)) {
         match &mut self.value {
             Value::List(items) => items.iter_mut().for_each(|item| item.scalars_mut(visit)),
             Value::Map(entries) => {
@@ -126,7 +126,7 @@ impl Node {
     }
 
     /// The errors of every scalar below that is not resolved.
-    pub fn unresolved(&self) -> Vec<Diagnostic> {
+    pub(crate) fn unresolved(&self) -> Vec<Diagnostic> {
         match &self.value {
             Value::Unresolved(diagnostic) => vec![(**diagnostic).clone()],
             Value::List(items) => items.iter().flat_map(Self::unresolved).collect(),
@@ -138,7 +138,7 @@ impl Node {
     }
 
     /// Puts the keys of `base` that this map does not have under it, key by key at every depth.
-    pub fn merge_under(&mut self, base: &Self) {
+    pub(crate) fn merge_under(&mut self, base: &Self) {
         let (Value::Map(entries), Value::Map(base)) = (&mut self.value, &base.value) else {
             return;
         };

@@ -1,7 +1,7 @@
 //! Puts what the warehouse and the destination say at the place in the sync file that it is about.
 
 use engine::Problem;
-use flow::{Checked, Changes};
+use flow::{Changes, Checked};
 use transform::MappingError;
 
 use super::checked::{CheckedSync, Places};

@@ -57,7 +57,7 @@ impl Opened {
         problems: &mut Vec<Diagnostic>,
     ) -> Option<Arc<dyn Destination>> {
         let Kind::Destination(kind) = connection.kind else { return None };
-        if !connection.unresolved.is_empty() {
+        if connection.faulty || !connection.unresolved.is_empty() {
             return None;
         }
         let args = writer::OpenArgs {
@@ -73,7 +73,7 @@ impl Opened {
     pub(super) fn source(&mut self, connection: &Connection, problems: &mut Vec<Diagnostic>) {
         let Kind::Source(kind) = connection.kind else { return };
         let known = self.sources.insert(connection.name.clone(), ()).is_some();
-        if known || !connection.unresolved.is_empty() {
+        if known || connection.faulty || !connection.unresolved.is_empty() {
             return;
         }
         let args = reader::OpenArgs {

@@ -9,8 +9,8 @@ use super::file::Place;
 use super::nearest::{did_you_mean, list};
 use super::node::{Node, Text, Value};
 use crate::codes::{
-    E0020_UNDEFINED_VARIABLE, E0021_BAD_REFERENCE, E0022_REFERENCE_NOT_HERE, E0023_UNREADABLE_SECRET,
-    E0024_UNKNOWN_VAR, E0025_UNSAFE_VAR,
+    E0020_UNDEFINED_VARIABLE, E0021_BAD_REFERENCE, E0022_REFERENCE_NOT_HERE,
+    E0023_UNREADABLE_SECRET, E0024_UNKNOWN_VAR, E0025_UNSAFE_VAR,
 };
 use crate::diagnostic::Diagnostic;
 
@@ -52,11 +52,11 @@ fn pieces(text: &str) -> Vec<Piece<'_>> {
 
 /// Where values of the project file come from.
 #[derive(Clone, Copy)]
-pub struct Outside<'a> {
+pub(crate) struct Outside<'a> {
     /// The process's environment.
-    pub variable: &'a dyn Fn(&str) -> Option<String>,
+    pub(crate) variable: &'a dyn Fn(&str) -> Option<String>,
     /// What relative paths of `${file:...}` start from.
-    pub root: &'a Path,
+    pub(crate) root: &'a Path,
 }
 
 /// Values of `${var:name}`.

@@ -66,8 +66,8 @@ fn is_float(unsigned: &str) -> bool {
     };
     let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
     let some_digit = !whole.is_empty() || fraction.is_some_and(|fraction| !fraction.is_empty());
-    let exponent_ok =
-        exponent.is_none_or(|exponent| is_integer(exponent.strip_prefix(['-', '+']).unwrap_or(exponent)));
+    let exponent_ok = exponent
+        .is_none_or(|exponent| is_integer(exponent.strip_prefix(['-', '+']).unwrap_or(exponent)));
     some_digit && digits(whole) && fraction.is_none_or(digits) && exponent_ok
 }
 

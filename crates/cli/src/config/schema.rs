@@ -1,23 +1,36 @@
 //! The JSON Schemas of the project's files, generated from the types that read them.
 
+use std::sync::LazyLock;
+
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value as Json, json};
 
-use super::catalog::Catalog;
+use super::catalog::CATALOG;
 use super::written::{ProjectFile, SimulatorOptions, SyncFile};
 
 /// The connection type that puts a built-in double in the place of a destination.
 pub(crate) const SIMULATOR: &str = "simulator";
 
-/// Schema of `outflow.yml` (draft 2020-12).
-pub fn project(catalog: Catalog) -> Json {
+/// JSON Schema of `outflow.yml` (draft 2020-12), with the options of every connection type.
+pub fn project() -> &'static Json {
+    static SCHEMA: LazyLock<Json> = LazyLock::new(project_schema);
+    &SCHEMA
+}
+
+/// JSON Schema of a sync file (draft 2020-12).
+pub fn sync() -> &'static Json {
+    static SCHEMA: LazyLock<Json> = LazyLock::new(generate::<SyncFile>);
+    &SCHEMA
+}
+
+fn project_schema() -> Json {
     let mut root = generate::<ProjectFile>();
     let mut branches = Vec::new();
-    for kind in catalog.kinds() {
+    for kind in CATALOG.kinds() {
         branches.push(branch(&mut root, kind.name(), kind.options_schema()));
     }
-    let profiles: Vec<&str> = catalog.simulated().map(|kind| kind.name).collect();
+    let profiles: Vec<&str> = CATALOG.simulated().map(|kind| kind.name).collect();
     let mut simulator = generate::<SimulatorOptions>();
     simulator["properties"]["profile"]["examples"] = json!(profiles);
     branches.push(branch(&mut root, SIMULATOR, simulator));
@@ -25,11 +38,6 @@ pub fn project(catalog: Catalog) -> Json {
         connection["allOf"] = Json::Array(branches);
     }
     root
-}
-
-/// Schema of a sync file (draft 2020-12).
-pub fn sync() -> Json {
-    generate::<SyncFile>()
 }
 
 fn generate<T: JsonSchema>() -> Json {

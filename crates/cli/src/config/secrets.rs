@@ -2,7 +2,7 @@
 
 use serde_json::Value as Json;
 
-use super::catalog::Catalog;
+use super::catalog::CATALOG;
 use super::file::is_reference;
 use super::node::{Entry, Node, Value};
 use crate::codes::E0150_LITERAL_SECRET;
@@ -13,13 +13,13 @@ const PLAIN_KEYS: [&str; 6] = ["backend", "path", "connection", "schema", "email
 
 /// Hides what may be a secret, and returns a warning for each that surely is one. Call it on the tree as
 /// written, before anything is substituted.
-pub(super) fn hide(project: &Node, catalog: Catalog) -> Vec<Diagnostic> {
+pub(super) fn hide(project: &Node) -> Vec<Diagnostic> {
     let mut warnings = Vec::new();
     let environments = project.entry("environments").map(|entry| entry.value.entries());
     let layers = environments.unwrap_or_default().iter().map(|entry| &entry.value);
     for layer in std::iter::once(project).chain(layers) {
         for connection in layer.entry("connections").into_iter().flat_map(|e| e.value.entries()) {
-            in_connection(connection, catalog, &mut warnings);
+            in_connection(connection, &mut warnings);
         }
         for path in [&["state"][..], &["alerts"], &["defaults", "alerts"]] {
             for entry in layer.entry_at(path).into_iter().flat_map(|entry| entry.value.entries()) {
@@ -32,13 +32,16 @@ pub(super) fn hide(project: &Node, catalog: Catalog) -> Vec<Diagnostic> {
     warnings
 }
 
-fn in_connection(connection: &Entry, catalog: Catalog, warnings: &mut Vec<Diagnostic>) {
+fn in_connection(connection: &Entry, warnings: &mut Vec<Diagnostic>) {
+    if !matches!(connection.value.value, Value::Map(_)) {
+        hide_below(&connection.value);
+    }
     let options = connection.value.entries();
     let kind = connection.value.entry("type").and_then(|entry| entry.value.as_text());
-    let schema = kind.and_then(|kind| catalog.kind(kind)).map(|kind| kind.options_schema());
-    let for_practice = options.iter().any(|option| {
-        option.key == "base_url" && option.value.as_text().is_some_and(is_loopback)
-    });
+    let schema = kind.and_then(|kind| CATALOG.kind(kind)).map(|kind| kind.options_schema());
+    let for_practice = options
+        .iter()
+        .any(|option| option.key == "base_url" && option.value.as_text().is_some_and(is_loopback));
     for option in options {
         if option.key == "type" || (kind == Some("simulator") && option.key == "profile") {
             continue;

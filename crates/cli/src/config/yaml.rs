@@ -9,7 +9,8 @@ use super::file::{Place, SourceFile};
 use super::node::{Entry, Node, Text, Value};
 use super::scalar::{Unclear, resolve};
 use crate::codes::{
-    E0003_YAML_SYNTAX, E0004_DUPLICATE_KEY, E0005_YAML_FEATURE, E0006_TOO_DEEP, E0007_UNCLEAR_NUMBER,
+    E0003_YAML_SYNTAX, E0004_DUPLICATE_KEY, E0005_YAML_FEATURE, E0006_TOO_DEEP,
+    E0007_UNCLEAR_NUMBER,
 };
 use crate::diagnostic::Diagnostic;
 
@@ -18,7 +19,7 @@ const DEPTH_MAX: usize = 32;
 
 /// The document and every problem that does not keep it from being read. `None` when the text is not
 /// YAML at all, or holds nothing.
-pub fn parse(file: &Arc<SourceFile>) -> (Option<Node>, Vec<Diagnostic>) {
+pub(crate) fn parse(file: &Arc<SourceFile>) -> (Option<Node>, Vec<Diagnostic>) {
     let mut builder = Builder {
         file,
         offsets: Offsets::of(file.text()),
@@ -70,9 +71,7 @@ impl Offsets {
     fn byte(&self, character: usize) -> usize {
         match self {
             Self::Ascii(length) => character.min(*length),
-            Self::Table(offsets) => {
-                *offsets.get(character).or(offsets.last()).unwrap_or(&0)
-            }
+            Self::Table(offsets) => *offsets.get(character).or(offsets.last()).unwrap_or(&0),
         }
     }
 }
@@ -126,8 +125,7 @@ impl Builder<'_> {
             }
             Event::MappingStart(anchor, tag) => {
                 self.refuse(&place, anchor, tag.as_deref());
-                let kind =
-                    OpenKind::Map { entries: Vec::new(), key: None, seen: HashMap::new() };
+                let kind = OpenKind::Map { entries: Vec::new(), key: None, seen: HashMap::new() };
                 self.begin(&place, kind)?;
             }
             Event::SequenceEnd | Event::MappingEnd => self.end(&place),
@@ -178,7 +176,11 @@ impl Builder<'_> {
             return Err(Stop);
         }
         if self.expects_key() {
-            self.feature(&self.visible(place), "a key that is not a scalar", "a list or map as key");
+            self.feature(
+                &self.visible(place),
+                "a key that is not a scalar",
+                "a list or map as key",
+            );
             return Err(Stop);
         }
         self.open.push(Open { start: place.start, kind });
@@ -199,9 +201,10 @@ impl Builder<'_> {
                 (Value::Map(entries), first, last)
             }
         };
-        let closes_in_text = matches!(self.file.text().as_bytes().get(place.start), Some(b']' | b'}'))
-            && place.end > place.start;
-        let start = if closes_in_text { open.start } else { first.unwrap_or(open.start) };
+        let closes_in_text =
+            matches!(self.file.text().as_bytes().get(place.start), Some(b']' | b'}'))
+                && place.end > place.start;
+        let start = first.map_or(open.start, |first| first.min(open.start));
         let end = if closes_in_text { place.end } else { last.unwrap_or(place.end) };
         let place = Place::new(self.file, start, end);
         self.add(Node { place, value });
@@ -274,13 +277,16 @@ impl Builder<'_> {
     fn syntax(&self, error: &ScanError) -> Diagnostic {
         let at = self.offsets.byte(error.marker().index());
         let text = self.file.text();
+        // The parser may stop at the end of the line before.
         let line = self.file.line_start(at);
-        let indent = text[line..].len() - text[line..].trim_start_matches([' ', '\t']).len();
-        if let Some(tab) = text[line..line + indent].find('\t') {
-            let place = Place::new(self.file, line + tab, line + tab + 1);
+        let next = text[at..].find('\n').map_or(text.len(), |end| at + end + 1);
+        if let Some(tab) = [line, next].into_iter().find_map(|line| self.indenting_tab(line)) {
+            let place = Place::new(self.file, tab, tab + 1);
             return Diagnostic::error(&E0003_YAML_SYNTAX, "a tab indents this line")
                 .at(&place, "a tab")
-                .with_help("YAML allows only spaces for indentation: replace the tab by two spaces");
+                .with_help(
+                    "YAML allows only spaces for indentation: replace the tab by two spaces",
+                );
         }
         let place = if at >= self.file.line_end(at) {
             // The end of the line, or of the file: underline what was there before.
@@ -293,5 +299,12 @@ impl Builder<'_> {
         };
         Diagnostic::error(&E0003_YAML_SYNTAX, format!("not valid YAML: {}", error.info()))
             .at(&place, "the parser stopped here")
+    }
+
+    /// A tab in the indentation of the line that begins at this offset.
+    fn indenting_tab(&self, line: usize) -> Option<usize> {
+        let line_text = &self.file.text()[line..];
+        let indent = line_text.len() - line_text.trim_start_matches([' ', '\t']).len();
+        line_text[..indent].find('\t').map(|tab| line + tab)
     }
 }

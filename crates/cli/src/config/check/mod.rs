@@ -26,9 +26,9 @@ use super::written::{
     PrivacySection, Schedule,
 };
 use crate::codes::{
-    E0019_SCHEMA_BUG, E0102_UNKNOWN_CONNECTION, E0103_CONNECTION_SIDE, E0109_MIRROR_WITHOUT_REMOVED,
-    E0110_MIRROR_ON_WATERMARK, E0111_MATCH_ON_NEEDED, E0113_BATCH_TOO_LARGE, E0114_MODE_NOT_POSSIBLE,
-    E0116_SCHEDULE, E0117_FRESHNESS,
+    E0019_SCHEMA_BUG, E0102_UNKNOWN_CONNECTION, E0103_CONNECTION_SIDE,
+    E0109_MIRROR_WITHOUT_REMOVED, E0110_MIRROR_ON_WATERMARK, E0111_MATCH_ON_NEEDED,
+    E0113_BATCH_TOO_LARGE, E0114_MODE_NOT_POSSIBLE, E0116_SCHEDULE, E0117_FRESHNESS,
 };
 use crate::diagnostic::Diagnostic;
 
@@ -117,7 +117,9 @@ pub(super) fn sync(
         tags: tags(node),
         enabled: node.entry("enabled").is_none_or(|entry| entry.value.to_json() != false),
         model_name: model.name,
-        expected_interval_seconds: schedule.and_then(|schedule| schedule.every).map(|every| every.seconds()),
+        expected_interval_seconds: schedule
+            .and_then(|schedule| schedule.every)
+            .map(|every| every.seconds()),
         deny_columns: privacy.deny_columns,
         places,
     };
@@ -140,8 +142,11 @@ impl Sections<'_> {
             Err(error) => {
                 if self.well_formed {
                     self.problems.push(
-                        Diagnostic::error(&E0019_SCHEMA_BUG, format!("`{key}` cannot be used: {error}"))
-                            .at(&entry.place, "in this part"),
+                        Diagnostic::error(
+                            &E0019_SCHEMA_BUG,
+                            format!("`{key}` cannot be used: {error}"),
+                        )
+                        .at(&entry.place, "in this part"),
                     );
                 }
                 None
@@ -198,7 +203,8 @@ fn connection<'a>(
     let Some(entry) = node.entry_at(&path) else { return Ok(None) };
     let Some(name) = entry.value.as_text() else { return Ok(None) };
     let place = entry.value_place();
-    let is_here = |connection: &Connection| connection.source().is_some() == (side == Side::Warehouse);
+    let is_here =
+        |connection: &Connection| connection.source().is_some() == (side == Side::Warehouse);
     match setting.connections.get(name) {
         Some(Some(connection)) if is_here(connection) => Ok(Some(connection)),
         Some(Some(_)) => {
@@ -249,7 +255,8 @@ fn mirror(node: &Node, mode: Option<Mode>, problems: &mut Vec<Diagnostic>) {
     }
     let method = node.entry_at(&["changes", "method"]);
     let bare = node.entry_at(&["changes", "removed_when"]).is_none();
-    if let Some(method) = method.filter(|entry| bare && entry.value.as_text() == Some("watermark")) {
+    if let Some(method) = method.filter(|entry| bare && entry.value.as_text() == Some("watermark"))
+    {
         problems.push(
             Diagnostic::error(
                 &E0110_MIRROR_ON_WATERMARK,

@@ -11,7 +11,7 @@ use crate::codes::{E0106_EMPTY_SQL, E0107_SQL_FILE};
 use crate::config::file::Place;
 use crate::config::node::{Entry, Node};
 use crate::config::open::Opened;
-use crate::config::reference::{check_sql_vars, substitute_sql};
+use crate::config::reference::substitute_sql;
 use crate::config::written::OneOrMore;
 use crate::diagnostic::Diagnostic;
 
@@ -65,7 +65,6 @@ fn relation(
         return Some((Relation::Table(table.to_owned()), table.to_owned(), place));
     }
     if let Some((entry, sql)) = text("sql") {
-        check_sql_vars(&entry.value, setting.vars, problems);
         if is_empty(sql) {
             problems.push(empty(entry, "no statement here"));
             return None;
@@ -77,8 +76,11 @@ fn relation(
         Ok(sql) => sql,
         Err(why) => {
             problems.push(
-                Diagnostic::error(&E0107_SQL_FILE, format!("the SQL file `{path}` cannot be used: {why}"))
-                    .at(entry.value_place(), "this file"),
+                Diagnostic::error(
+                    &E0107_SQL_FILE,
+                    format!("the SQL file `{path}` cannot be used: {why}"),
+                )
+                .at(entry.value_place(), "this file"),
             );
             return None;
         }

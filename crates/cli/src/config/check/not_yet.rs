@@ -7,7 +7,7 @@ use crate::diagnostic::Diagnostic;
 /// Which values of a key are refused.
 enum Values {
     Any,
-    Only(&'static str),
+    Only(&'static [&'static str]),
     AllBut(&'static str),
 }
 
@@ -30,21 +30,25 @@ const GUARD: &str = "remove it; `max_rejected` is the guard of this version, and
 const SYNC: &[NotYet] = &[
     NotYet {
         path: &["mode"],
-        values: Values::AllBut("upsert"),
+        values: Values::Only(&["update", "create", "mirror", "append", "delete"]),
         what: "a mode other than `upsert`",
         help: "use `mode: upsert`",
     },
     NotYet {
         path: &["changes", "method"],
-        values: Values::Only("log"),
+        values: Values::Only(&["log"]),
         what: "`method: log`",
         help: "use `method: watermark` with a progress column, or `method: snapshot`",
     },
     any(&["changes", "start"], "`changes.start`", "leave the older rows out in the model's SQL"),
-    any(&["changes", "removed_when"], "`changes.removed_when`", "rows that left the model are not acted on"),
+    any(
+        &["changes", "removed_when"],
+        "`changes.removed_when`",
+        "rows that left the model are not acted on",
+    ),
     NotYet {
         path: &["changes", "store"],
-        values: Values::Only("warehouse"),
+        values: Values::Only(&["warehouse"]),
         what: "a snapshot kept in the warehouse",
         help: "remove `store`; the ledger finds what changed",
     },
@@ -53,13 +57,13 @@ const SYNC: &[NotYet] = &[
     any(&["mappings", "*", "lookup"], "`lookup`", "join the other record's id into the model"),
     NotYet {
         path: &["mappings", "*", "only_if_empty"],
-        values: Values::Only("true"),
+        values: Values::Only(&["true"]),
         what: "`only_if_empty`",
         help: "remove the field, or let the sync own it",
     },
     NotYet {
         path: &["mappings", "*", "only_on_create"],
-        values: Values::Only("true"),
+        values: Values::Only(&["true"]),
         what: "`only_on_create`",
         help: "remove the field, or let the sync own it",
     },
@@ -72,7 +76,7 @@ const SYNC: &[NotYet] = &[
     any(&["guards", "max_requests"], "the guard `max_requests`", GUARD),
     NotYet {
         path: &["guards", "first_run"],
-        values: Values::Only("confirm"),
+        values: Values::Only(&["confirm"]),
         what: "the guard `first_run: confirm`",
         help: GUARD,
     },
@@ -83,17 +87,25 @@ const SYNC: &[NotYet] = &[
         help: "remove it; the bulk interface is used",
     },
     any(&["delivery", "rate"], "`delivery.rate`", "use `quota_share` of the connection"),
-    any(&["schedule", "continuous"], "`schedule.continuous`", "use `schedule.every`, and a scheduler that runs the sync"),
+    any(
+        &["schedule", "continuous"],
+        "`schedule.continuous`",
+        "use `schedule.every`, and a scheduler that runs the sync",
+    ),
 ];
 
 const PROJECT: &[NotYet] = &[
     NotYet {
         path: &["state", "backend"],
-        values: Values::Only("postgres"),
+        values: Values::Only(&["postgres"]),
         what: "a state in PostgreSQL",
         help: "use `backend: local`: the state is kept under .outflow/ on this machine",
     },
-    any(&["state", "connection"], "`state.connection`", "remove it; the local state needs no connection"),
+    any(
+        &["state", "connection"],
+        "`state.connection`",
+        "remove it; the local state needs no connection",
+    ),
     any(&["state", "schema"], "`state.schema`", "remove it; the local state needs no schema"),
 ];
 
@@ -113,10 +125,13 @@ fn found(node: &Node, row: &NotYet) -> Vec<Diagnostic> {
     entries
         .into_iter()
         .filter(|entry| {
-            let written = entry.value.as_text().map_or_else(|| entry.value.to_json().to_string(), str::to_owned);
+            let written = entry
+                .value
+                .as_text()
+                .map_or_else(|| entry.value.to_json().to_string(), str::to_owned);
             match row.values {
                 Values::Any => true,
-                Values::Only(value) => written == value,
+                Values::Only(refused) => refused.contains(&written.as_str()),
                 Values::AllBut(value) => written != value,
             }
         })

@@ -26,7 +26,9 @@ pub(crate) fn check(syncs: &[CheckedSync]) -> Vec<Diagnostic> {
                 Some((owner, first)) => problems.push(
                     Diagnostic::error(
                         &E0112_FIELD_OWNED_TWICE,
-                        format!("`{destination}.{object}.{field}` is written by `{owner}` and `{name}`"),
+                        format!(
+                            "`{destination}.{object}.{field}` is written by `{owner}` and `{name}`"
+                        ),
                     )
                     .at(place, format!("`{owner}` owns this field"))
                     .at(first, format!("`{owner}` writes it here")),

@@ -18,10 +18,13 @@ pub(super) fn check(node: &Node, sync: &CheckedSync) -> Vec<Diagnostic> {
         let Some(column) = item.as_text() else { continue };
         for place in uses(sync, column) {
             problems.push(
-                Diagnostic::error(&E0115_DENIED_COLUMN, format!("the denied column `{column}` is used"))
-                    .at(place, "used here")
-                    .at(&item.place, "denied here")
-                    .with_help("remove the use, or take the column off the list"),
+                Diagnostic::error(
+                    &E0115_DENIED_COLUMN,
+                    format!("the denied column `{column}` is used"),
+                )
+                .at(place, "used here")
+                .at(&item.place, "denied here")
+                .with_help("remove the use, or take the column off the list"),
             );
         }
     }

@@ -62,8 +62,8 @@ impl<'s> Shape<'s> {
                 format!("{} takes only one of {both}", spot.name),
             )
             .with_help(format!("keep one of {both}"));
-            for (index, entry) in found.iter().enumerate().rev() {
-                let text = if index == 0 { "or this one" } else { "this one" };
+            for (index, entry) in found.iter().enumerate() {
+                let text = if index == 0 { "this one" } else { "or this one" };
                 problem = problem.at(&entry.place, text);
             }
             problems.push(problem);
@@ -72,17 +72,15 @@ impl<'s> Shape<'s> {
 
     /// No branch holds: says what is wrong with the one that was meant.
     fn no_form(self, spot: Spot<'_>, branches: &[Json], problems: &mut Vec<Diagnostic>) {
-        let branches: Vec<&Json> =
-            branches.iter().flat_map(|branch| self.flat(branch)).collect();
+        let branches: Vec<&Json> = branches.iter().flat_map(|branch| self.flat(branch)).collect();
         let fitting: Vec<&Json> =
             branches.iter().copied().filter(|branch| self.fits(spot, branch)).collect();
-        let words: Vec<Json> = branches
-            .iter()
-            .filter_map(|branch| own_choices(branch))
-            .flatten()
-            .collect();
+        let words: Vec<Json> =
+            branches.iter().filter_map(|branch| own_choices(branch)).flatten().collect();
         let is_scalar = !matches!(spot.node.value, Value::Map(_) | Value::List(_));
-        if is_scalar && !words.is_empty() && fitting.iter().all(|branch| own_choices(branch).is_some())
+        if is_scalar
+            && !words.is_empty()
+            && fitting.iter().all(|branch| own_choices(branch).is_some())
         {
             let tags: Vec<String> = branches.iter().filter_map(|branch| tag(branch)).collect();
             problems.push(not_allowed(spot, &words, &tags));
@@ -123,8 +121,7 @@ impl<'s> Shape<'s> {
                 Some(branch) => self.visit(spot, branch, problems),
                 None => {
                     let name = format!("`{key}`");
-                    let inner =
-                        Spot { node: &entry.value, name: &name, key: &entry.place, ..spot };
+                    let inner = Spot { node: &entry.value, name: &name, key: &entry.place, ..spot };
                     problems.push(not_allowed(inner, &all, &[]));
                 }
             }
@@ -167,6 +164,11 @@ impl<'s> Shape<'s> {
     }
 
     fn fits(self, spot: Spot<'_>, branch: &Json) -> bool {
+        if let Some(choices) = own_choices(branch) {
+            let kind = |json: &Json| std::mem::discriminant(json);
+            let own = spot.node.to_json();
+            return choices.iter().any(|choice| kind(choice) == kind(&own));
+        }
         let types = self.types(branch);
         types.is_empty() || types.iter().any(|name| super::has_type(spot.node, name))
     }

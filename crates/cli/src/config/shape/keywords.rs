@@ -52,8 +52,7 @@ fn wrong_form(spot: Spot<'_>, schema: &Json, pattern: &str) -> Diagnostic {
         None => format!("{} does not have the expected form", spot.name),
     };
     let about = schema.get("description").and_then(Json::as_str);
-    let expected =
-        about.map_or_else(|| format!("text of the form {pattern}"), lower_first);
+    let expected = about.map_or_else(|| format!("text of the form {pattern}"), lower_first);
     Diagnostic::error(&E0014_WRONG_FORM, message)
         .at(spot.place(), "not in the expected form")
         .with_help(format!("expected {expected}"))
@@ -67,12 +66,7 @@ fn lower_first(text: &str) -> String {
 }
 
 /// `minItems`, `maxItems`, `uniqueItems`.
-pub(super) fn list(
-    spot: Spot<'_>,
-    items: &[Node],
-    schema: &Json,
-    problems: &mut Vec<Diagnostic>,
-) {
+pub(super) fn list(spot: Spot<'_>, items: &[Node], schema: &Json, problems: &mut Vec<Diagnostic>) {
     count(spot, items.len(), schema, ["minItems", "maxItems", "item"], problems);
     if schema.get("uniqueItems") != Some(&Json::Bool(true)) {
         return;
@@ -122,12 +116,7 @@ pub(super) fn map(
     }
 }
 
-fn dependents(
-    spot: Spot<'_>,
-    entries: &[Entry],
-    schema: &Json,
-    problems: &mut Vec<Diagnostic>,
-) {
+fn dependents(spot: Spot<'_>, entries: &[Entry], schema: &Json, problems: &mut Vec<Diagnostic>) {
     let pairs = schema.get("dependentRequired").and_then(Json::as_object).into_iter().flatten();
     for (key, needed) in pairs {
         let Some(entry) = entries.iter().find(|entry| entry.key == *key) else { continue };

@@ -181,7 +181,8 @@ impl<'s> Shape<'s> {
         let Some(item_schema) = schema.get("items") else { return };
         for (index, item) in items.iter().enumerate() {
             let name = format!("item {} of {}", index + 1, spot.name);
-            let key = if item.place.is_empty() { spot.key.clone() } else { item.place.first_line() };
+            let key =
+                if item.place.is_empty() { spot.key.clone() } else { item.place.first_line() };
             let item = Spot { node: item, name: &name, key: &key, secret: spot.secret };
             self.visit(item, item_schema, problems);
         }

@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
-    Alerts, DeliverySection, Freshness, Guards, NAME, NAME_IN_WORDS, Name, PrivacySection, Schedule,
-    Vars, Version,
+    Alerts, DeliverySection, Freshness, Guards, NAME, NAME_IN_WORDS, Name, PrivacySection,
+    Schedule, Vars, Version,
 };
 
 /// The project: connections, where the state is, and what all syncs share.
