@@ -42,14 +42,28 @@ pub(crate) struct Cli {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct Global {
-    /// Folder with `outflow.yml`.
-    #[arg(short = 'C', long, global = true, value_name = "DIR", default_value = ".")]
+    /// Folder with `outflow.yml`; by default the working directory.
+    #[arg(
+        short = 'C',
+        long,
+        global = true,
+        value_name = "DIR",
+        default_value = ".",
+        hide_default_value = true
+    )]
     pub project_dir: PathBuf,
-    /// Environment of the project file whose connections are used.
-    #[arg(long, global = true, value_name = "NAME", env = "OUTFLOW_ENV")]
+    /// Environment of the project file whose connections are used; by default OUTFLOW_ENV.
+    #[arg(long, global = true, value_name = "NAME", env = "OUTFLOW_ENV", hide_env = true)]
     pub env: Option<String>,
-    /// How data is written to stdout. With json and ndjson the last line is one summary object.
-    #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
+    /// How data is written to stdout: for people; as one JSON object; or as one a line, the last one being the summary.
+    #[arg(
+        long,
+        global = true,
+        value_name = "text|json|ndjson",
+        default_value = "text",
+        hide_default_value = true,
+        hide_possible_values = true
+    )]
     pub output: Format,
     /// Only data, warnings and errors: no progress, no notes.
     #[arg(short, long, global = true)]
@@ -58,10 +72,24 @@ pub(crate) struct Global {
     #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "quiet")]
     pub verbose: u8,
     /// How log lines are written to stderr.
-    #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "text|json",
+        default_value = "text",
+        hide_default_value = true,
+        hide_possible_values = true
+    )]
     pub log_format: LogFormat,
-    /// When to colour text.
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    /// When to colour text: auto is on a terminal, unless NO_COLOR is set.
+    #[arg(
+        long,
+        global = true,
+        value_name = "auto|always|never",
+        default_value = "auto",
+        hide_default_value = true,
+        hide_possible_values = true
+    )]
     pub color: Color,
 }
 
@@ -76,7 +104,6 @@ pub(crate) enum LogFormat {
 
 /// Which syncs a command is about.
 #[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Selection")]
 pub(crate) struct Selection {
     /// A sync name, a glob, `tag:NAME`, `destination:NAME`, `connection:NAME` or `result:failed`. Repeatable:
     /// a sync is selected when any of them names it.

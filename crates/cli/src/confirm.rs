@@ -14,7 +14,10 @@ pub(crate) fn ask(yes: bool, question: &str) -> Result<()> {
         return Ok(());
     }
     if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
-        return Err(Failure::usage("nobody can be asked here", "add --yes to go on without asking"));
+        return Err(Failure::usage(
+            "nobody can be asked here",
+            "add --yes to go on without asking",
+        ));
     }
     let mut answer = String::new();
     let asked = write!(io::stderr().lock(), "{question} Type `yes` to go on: ")

@@ -36,10 +36,18 @@ pub const TABLE: &[(u8, &str, &str)] = &[
     (GUARD, "a guard stopped the run before anything was sent", "read why, then decide"),
     (LEASE, "another run holds the lease of the sync", "wait for it, then run again"),
     (USAGE, "the command line is wrong", "outflow help COMMAND"),
-    (UNREACHABLE, "the warehouse or the destination cannot be reached", "outflow doctor, run again"),
+    (
+        UNREACHABLE,
+        "the warehouse or the destination cannot be reached",
+        "outflow doctor, run again",
+    ),
     (CREDENTIALS, "credentials or permissions are refused", "outflow doctor, then mend them"),
     (CONFIG, "the project files are wrong", "outflow validate"),
-    (INTERRUPTED, "stopped by Ctrl-C after a clean drain", "run again; it goes on where it stopped"),
+    (
+        INTERRUPTED,
+        "stopped by Ctrl-C after a clean drain",
+        "run again; it goes on where it stopped",
+    ),
     (TERMINATED, "stopped by SIGTERM or SIGHUP after a clean drain", "run again"),
 ];
 

@@ -61,8 +61,12 @@ fn filter(logging: &Logging) -> Result<EnvFilter> {
         0 => "warn",
         1 => "info",
         // What is below our own crates stays quiet: it may show statements and headers.
-        2 => "info,outflow=debug,engine=debug,reader=debug,state=debug,writer=debug,writer_crm=debug",
-        _ => "info,outflow=trace,engine=trace,reader=trace,state=trace,writer=trace,writer_crm=trace",
+        2 => {
+            "info,outflow=debug,engine=debug,reader=debug,state=debug,writer=debug,writer_crm=debug"
+        }
+        _ => {
+            "info,outflow=trace,engine=trace,reader=trace,state=trace,writer=trace,writer_crm=trace"
+        }
     }))
 }
 

@@ -142,7 +142,11 @@ fn gateway(address: &str) -> Result<reqwest::Url> {
 }
 
 /// Replaces the group of `sync` on the Pushgateway.
-async fn push(url: &reqwest::Url, sync: &str, text: &str) -> std::result::Result<(), reqwest::Error> {
+async fn push(
+    url: &reqwest::Url,
+    sync: &str,
+    text: &str,
+) -> std::result::Result<(), reqwest::Error> {
     let mut url = url.clone();
     if let Ok(mut path) = url.path_segments_mut() {
         path.pop_if_empty().extend(["metrics", "job", "outflow", "sync", sync]);

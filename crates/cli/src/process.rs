@@ -134,9 +134,7 @@ pub(crate) fn show(output: &Output, failure: &Failure) {
 fn summarise(command: &str, started_at: i64, result: &Result<Outcome>) -> Summary {
     let (exit_code, status, syncs, error) = match result {
         Ok(outcome) => (outcome.exit_code, outcome.status, outcome.syncs.clone(), None),
-        Err(failure) => {
-            (failure.exit_code(), None, Vec::new(), Some(ErrorSummary::from(failure)))
-        }
+        Err(failure) => (failure.exit_code(), None, Vec::new(), Some(ErrorSummary::from(failure))),
     };
     Summary {
         outflow: summary::VERSION,

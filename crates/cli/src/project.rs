@@ -120,11 +120,7 @@ impl Project {
         self.select_from(selection, &[])
     }
 
-    fn select_from(
-        &self,
-        selection: &Selection,
-        failed: &[String],
-    ) -> Result<Vec<&CheckedSync>> {
+    fn select_from(&self, selection: &Selection, failed: &[String]) -> Result<Vec<&CheckedSync>> {
         let candidates = self.candidates(failed);
         let chosen = select::select(&selection.select, &selection.exclude, &candidates)?;
         Ok(chosen.into_iter().map(|index| &self.syncs()[index]).collect())
@@ -174,6 +170,14 @@ impl Project {
     /// Names of all connections.
     pub(crate) fn connection_names(&self) -> Vec<String> {
         self.checked.connections.keys().cloned().collect()
+    }
+
+    /// Whether there is a connection of that name.
+    ///
+    /// # Errors
+    /// A usage error that says which there are.
+    pub(crate) fn known_connection(&self, name: &str) -> Result<()> {
+        self.connection(name).map(drop)
     }
 
     fn connection(&self, name: &str) -> Result<&Connection> {
@@ -255,7 +259,11 @@ impl Project {
 ///
 /// # Errors
 /// When there is such a column, which was shown then; and when the model cannot be checked.
-pub(crate) async fn refuse_denied(context: &Context, planned: &CheckedSync, ports: &Ports) -> Result<()> {
+pub(crate) async fn refuse_denied(
+    context: &Context,
+    planned: &CheckedSync,
+    ports: &Ports,
+) -> Result<()> {
     if planned.deny_columns.is_empty() {
         return Ok(());
     }

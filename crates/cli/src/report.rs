@@ -6,9 +6,9 @@ use engine::RunReport;
 use flow::{Changes, Finding, RejectRecord, RunRecord, RunStatus, Watermark};
 use state::{RejectFilter, Sqlite};
 
+use crate::config::CheckedSync;
 use crate::explain;
 use crate::output::{Output, Tone, clean};
-use crate::config::CheckedSync;
 use crate::summary::{ErrorSummary, RejectGroup, SyncSummary};
 use crate::text;
 
@@ -55,7 +55,12 @@ pub(crate) fn grouped(records: &[&RejectRecord]) -> Vec<RejectGroup> {
 }
 
 /// A group with what its code means and what to do.
-pub(crate) fn group(code: &str, field: Option<&str>, stage: Option<&str>, rows: u64) -> RejectGroup {
+pub(crate) fn group(
+    code: &str,
+    field: Option<&str>,
+    stage: Option<&str>,
+    rows: u64,
+) -> RejectGroup {
     let known = explain::code(code);
     RejectGroup {
         code: code.to_owned(),
@@ -123,7 +128,12 @@ pub(crate) fn heading(output: &Output, planned: &CheckedSync) {
 }
 
 /// The whole report of a run.
-pub(crate) fn print(output: &Output, planned: &CheckedSync, report: &RunReport, summary: &SyncSummary) {
+pub(crate) fn print(
+    output: &Output,
+    planned: &CheckedSync,
+    report: &RunReport,
+    summary: &SyncSummary,
+) {
     let run = &report.run;
     let counts = &run.counts;
     heading(output, planned);

@@ -176,7 +176,10 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(selected: &[&str], excluded: &[&str]) -> std::result::Result<Vec<&'static str>, String> {
+    fn check(
+        selected: &[&str],
+        excluded: &[&str],
+    ) -> std::result::Result<Vec<&'static str>, String> {
         let tags = [
             vec!["growth".to_owned(), "hourly".to_owned()],
             vec!["support".to_owned()],
@@ -230,7 +233,10 @@ mod tests {
     #[test]
     fn a_disabled_sync_is_selected_by_its_name_only() {
         assert_eq!(check(&["paused"], &[]), Ok(vec!["paused"]));
-        assert_eq!(check(&["paused", "tag:growth"], &["*mix*"]), Ok(vec!["usage_to_hubspot", "paused"]));
+        assert_eq!(
+            check(&["paused", "tag:growth"], &["*mix*"]),
+            Ok(vec!["usage_to_hubspot", "paused"])
+        );
         assert!(check(&["paus*"], &[]).is_err());
         assert_eq!(check(&[], &["tag:support", "*mix*"]), Ok(vec!["usage_to_hubspot"]));
     }

@@ -7,12 +7,12 @@ use flow::metrics::SyncInfo;
 use flow::{Changes, Key, RunStatus, Trigger};
 use state::Sqlite;
 
+use crate::config::CheckedSync;
 use crate::context::Context;
 use crate::exit;
 use crate::failure::{Failure, Result};
 use crate::process;
 use crate::progress::{Reporter, Style};
-use crate::config::CheckedSync;
 use crate::project::{self, Project};
 use crate::report::{self, Refused};
 use crate::signals::Signals;
@@ -98,12 +98,19 @@ impl<'a> Session<'a> {
     }
 
     /// Does `job` and prints what came of it.
-    pub(crate) async fn perform(&self, planned: &CheckedSync, job: Job, manner: Manner) -> SyncSummary {
+    pub(crate) async fn perform(
+        &self,
+        planned: &CheckedSync,
+        job: Job,
+        manner: Manner,
+    ) -> SyncSummary {
         let sync = &planned.sync;
         let output = &self.context.output;
         let ports = self.project.ports(self.context, planned, &self.state);
         let ports = match ports {
-            Ok(ports) => project::refuse_denied(self.context, planned, &ports).await.map(|()| ports),
+            Ok(ports) => {
+                project::refuse_denied(self.context, planned, &ports).await.map(|()| ports)
+            }
             Err(failure) => Err(failure),
         };
         let summary = match ports {

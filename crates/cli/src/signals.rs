@@ -21,8 +21,7 @@ pub(crate) struct Signals {
 impl Signals {
     /// Starts listening. Without this, the first signal ends the process as usual.
     pub(crate) fn listen(output: Arc<Output>) -> Self {
-        let stop =
-            Stop { drain: CancellationToken::new(), abort: CancellationToken::new() };
+        let stop = Stop { drain: CancellationToken::new(), abort: CancellationToken::new() };
         let signals = Self { stop, code: Arc::default() };
         let (Ok(interrupt), Ok(terminate)) =
             (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
@@ -64,7 +63,10 @@ impl Signals {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the third signal: the person wants the process gone")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the third signal: the person wants the process gone"
+)]
 fn end(code: u8) -> ! {
     std::process::exit(i32::from(code))
 }

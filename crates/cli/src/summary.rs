@@ -32,7 +32,6 @@ pub struct Summary {
     /// One entry per selected sync, in the order they ran.
     pub syncs: Vec<SyncSummary>,
     /// With `--output json`: what the command lists.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub items: Vec<Value>,
     /// Why the command as a whole stopped.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -67,13 +66,10 @@ pub struct SyncSummary {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub open_rejects: Option<u64>,
     /// Rows this call refused, by code and field.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub rejects: Vec<RejectGroup>,
     /// With `plan`: a few of the rows that would be sent: `op`, `key` and `fields`.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub samples: Vec<Value>,
     /// Advice.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<ErrorSummary>,
     /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -131,7 +127,6 @@ pub struct ErrorSummary {
     /// One sentence.
     pub message: String,
     /// What to do next.
-    #[serde(skip_serializing_if = "String::is_empty")]
     pub help: String,
 }
 

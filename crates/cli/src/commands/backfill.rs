@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 use engine::BackfillScope;
 use flow::Changes;
 
+use crate::config::CheckedSync;
 use crate::context::{Context, Outcome};
 use crate::exit;
 use crate::failure::{Failure, Result};
 use crate::metrics::{Exporter, MetricsArgs};
 use crate::moment;
-use crate::config::CheckedSync;
 use crate::project::Project;
 use crate::session::{Job, Manner, Session};
 use crate::text;
@@ -86,7 +86,10 @@ fn scope(context: &Context, args: &BackfillArgs, planned: &CheckedSync) -> Resul
     let model = &planned.sync.model;
     if let Some(condition) = &args.condition {
         if condition.trim().is_empty() {
-            return Err(Failure::usage("--where is empty", "give a condition, or use --from and --to"));
+            return Err(Failure::usage(
+                "--where is empty",
+                "give a condition, or use --from and --to",
+            ));
         }
         return Ok(BackfillScope::Where(condition.clone()));
     }

@@ -16,8 +16,10 @@ const OPTIONS_SHOWN: usize = 6;
 
 /// Arguments of `outflow discover`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  outflow discover warehouse\n  outflow discover warehouse public.users\n  \
-                        outflow discover hubspot contacts")]
+#[command(
+    after_help = "Examples:\n  outflow discover warehouse\n  outflow discover warehouse public.users\n  \
+                        outflow discover hubspot contacts"
+)]
 pub(crate) struct DiscoverArgs {
     /// Connection.
     pub connection: String,
@@ -70,7 +72,9 @@ async fn tables(output: &Output, source: &Arc<dyn Source>, table: Option<&str>) 
         if table.is_some() { &["column", "type"] } else { &["table", "size", "columns"] };
     print(output, heads, rows);
     if found.is_empty() {
-        output.note("nothing this role may read; grant it USAGE on a schema and SELECT on its tables");
+        output.note(
+            "nothing this role may read; grant it USAGE on a schema and SELECT on its tables",
+        );
     }
     Ok(())
 }

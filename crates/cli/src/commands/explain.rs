@@ -3,11 +3,10 @@
 use flow::{Changes, Relation};
 use serde_json::json;
 
+use crate::config::CheckedSync;
 use crate::context::{Context, Outcome};
 use crate::explain;
 use crate::failure::{Failure, Result};
-use crate::output::Tone;
-use crate::config::CheckedSync;
 use crate::project::Project;
 use crate::report;
 use crate::text;
@@ -26,8 +25,7 @@ pub(crate) struct ExplainArgs {
 pub(crate) fn run(context: &Context, args: &ExplainArgs) -> Result<Outcome> {
     let output = &context.output;
     if let Some(code) = explain::code(&args.topic) {
-        output.line(output.paint(Tone::Head, format_args!("{}: {}", code.id, code.title)));
-        output.line(format_args!("\n{}\n\nhelp: {}", code.cause, code.remedy));
+        output.line(explain::text(code));
         output.item(
             "code",
             &json!({
@@ -41,9 +39,12 @@ pub(crate) fn run(context: &Context, args: &ExplainArgs) -> Result<Outcome> {
         return Ok(Outcome::done());
     }
     if looks_like_code(&args.topic) {
+        let near = explain::nearest_code(&args.topic);
         return Err(Failure::usage(
             format!("there is no code `{}`", args.topic),
-            "codes are E0001 to E4999, G001 to G099 and R101 to R499",
+            near.map_or("codes are like E1004, G001, R201".to_owned(), |code| {
+                format!("did you mean {}: {}?", code.id, code.title)
+            }),
         ));
     }
     let project = Project::load(context)?;
@@ -67,7 +68,9 @@ fn sync(context: &Context, planned: &CheckedSync) {
     };
     let key = sync.model.primary_key.join(", ");
     let changes = match &sync.model.changes {
-        Changes::Snapshot => "every run reads all rows and compares them with the ledger".to_owned(),
+        Changes::Snapshot => {
+            "every run reads all rows and compares them with the ledger".to_owned()
+        }
         Changes::Watermark { column, lag_micros } => format!(
             "a run reads rows whose {column} is not older than the last one seen, minus {}",
             text::duration(*lag_micros)

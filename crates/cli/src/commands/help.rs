@@ -35,7 +35,9 @@ pub(crate) fn run(context: &Context, args: &HelpArgs) -> Result<Outcome> {
             )
         })?;
     }
-    let help = command.render_long_help();
+    // As `--help` does: only the first page has more to say in its long form.
+    let long = args.topic.is_empty();
+    let help = if long { command.render_long_help() } else { command.render_help() };
     if context.output.colors_text() {
         context.output.script(&help.ansi().to_string());
     } else {

@@ -11,8 +11,14 @@ use crate::output::Tone;
 /// Arguments of `outflow init`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct InitArgs {
-    /// What the project starts from.
-    #[arg(long, value_name = "NAME", default_value = "minimal")]
+    /// What the project starts from: one table, or a query with value maps and templates.
+    #[arg(
+        long,
+        value_name = "minimal|product-usage",
+        default_value = "minimal",
+        hide_default_value = true,
+        hide_possible_values = true
+    )]
     pub template: Template,
 }
 

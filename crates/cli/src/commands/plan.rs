@@ -5,12 +5,12 @@ use flow::{Changes, Limits};
 use serde_json::{Value, json};
 
 use crate::args::Selection;
+use crate::config::CheckedSync;
 use crate::context::{Context, Outcome};
 use crate::exit;
 use crate::failure::{Failure, Result};
 use crate::output::{Output, clean};
 use crate::process;
-use crate::config::CheckedSync;
 use crate::project::{self, Project};
 use crate::report;
 use crate::signals::Signals;
@@ -252,10 +252,7 @@ mod tests {
                 ("phone".to_owned(), None),
             ],
         };
-        assert_eq!(
-            sample(&row, false),
-            "~ 7, eu   firstname Ada\\u{1b}[2J · phone (emptied)"
-        );
+        assert_eq!(sample(&row, false), "~ 7, eu   firstname Ada\\u{1b}[2J · phone (emptied)");
         assert_eq!(sample(&row, true), "~ ***, ***   firstname *** · phone (emptied)");
         assert_eq!(shorten(&"é".repeat(60)).chars().count(), VALUE_CHARS_MAX + 1);
     }

@@ -134,7 +134,11 @@ async fn list(context: &Context, state: &Sqlite, sync: Option<&str>) -> Result<(
             group.stage.clone(),
             clean(group.field.as_deref().unwrap_or("-")),
             text::counted(group.rows, "row"),
-            format!("since {} ({})", text::moment(group.oldest_at), text::ago(now, group.oldest_at)),
+            format!(
+                "since {} ({})",
+                text::moment(group.oldest_at),
+                text::ago(now, group.oldest_at)
+            ),
         ]);
         actions.push(format!("    {}\n    -> {}", known.title, known.action));
     }
@@ -144,7 +148,8 @@ async fn list(context: &Context, state: &Sqlite, sync: Option<&str>) -> Result<(
     if groups.is_empty() {
         output.note("no open rejects");
     } else {
-        output.note("\nrows: `outflow rejects show -s SYNC`; again: `outflow rejects retry -s SYNC`");
+        output
+            .note("\nrows: `outflow rejects show -s SYNC`; again: `outflow rejects retry -s SYNC`");
     }
     Ok(())
 }
@@ -204,7 +209,8 @@ fn show(context: &Context, records: &[RejectRecord], reveal: bool, limit: u64) {
     for record in records.iter().take(usize::try_from(limit).unwrap_or(usize::MAX)) {
         let key = record.key.as_deref().map(|key| Key::from_stored(key).to_string());
         let reason = reason(record, reveal);
-        let rows = if record.rows == 1 { String::new() } else { format!(" ({} rows)", record.rows) };
+        let rows =
+            if record.rows == 1 { String::new() } else { format!(" ({} rows)", record.rows) };
         output.line(format_args!(
             "{}{rows}  {}  {}  {}  {}",
             output.paint(Tone::Head, clean(key.as_deref().unwrap_or("NULL"))),

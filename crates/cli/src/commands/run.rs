@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 
 use crate::args::Selection;
+use crate::config::CheckedSync;
 use crate::context::{Context, Outcome};
 use crate::exit;
 use crate::failure::{Failure, Result};
 use crate::metrics::{Exporter, MetricsArgs};
 use crate::output::Tone;
-use crate::config::CheckedSync;
 use crate::project::Project;
 use crate::session::{Job, Manner, Session};
 use crate::summary::SyncSummary;
@@ -84,11 +84,8 @@ async fn each(
     syncs: &[&CheckedSync],
     args: &RunArgs,
 ) -> Vec<SyncSummary> {
-    let manner = Manner {
-        full_refresh: args.full_refresh,
-        rows_max: args.limit,
-        fail_fast: args.fail_fast,
-    };
+    let manner =
+        Manner { full_refresh: args.full_refresh, rows_max: args.limit, fail_fast: args.fail_fast };
     let mut summaries: Vec<SyncSummary> = Vec::new();
     for planned in syncs {
         let failed = summaries.iter().any(|summary| summary.exit_code != exit::DONE);

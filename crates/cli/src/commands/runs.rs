@@ -66,8 +66,10 @@ pub(crate) async fn run(context: &Context, command: &RunsCommand) -> Result<Outc
 
 fn list(context: &Context, runs: &[RunRecord]) {
     let now = context.clock.now_micros();
-    let heads =
-        ["run", "sync", "status", "trigger", "started", "took", "read", "sent", "rejected", "requests"];
+    let heads = [
+        "run", "sync", "status", "trigger", "started", "took", "read", "sent", "rejected",
+        "requests",
+    ];
     let mut rows = vec![heads.map(str::to_owned).to_vec()];
     for run in runs {
         context.output.item("run", &json_of(run));
@@ -117,17 +119,23 @@ fn show(context: &Context, run: &RunRecord) {
         ("sync", run.sync.clone()),
         ("status", output.paint(report::tone_of(status), status)),
         ("trigger", run.trigger.as_str().to_owned()),
-        ("started", format!("{} ({})", text::moment(run.started_at), text::ago(now, run.started_at))),
+        (
+            "started",
+            format!("{} ({})", text::moment(run.started_at), text::ago(now, run.started_at)),
+        ),
     ];
     if let Some(ended) = run.ended_at {
         lines.push(("ended", text::moment(ended)));
     }
     lines.push(("accounts", report::accounts(run)));
-    lines.push(("delivered", format!(
-        "{} created, {} updated",
-        text::number(run.counts.created),
-        text::number(run.counts.updated)
-    )));
+    lines.push((
+        "delivered",
+        format!(
+            "{} created, {} updated",
+            text::number(run.counts.created),
+            text::number(run.counts.updated)
+        ),
+    ));
     lines.push(("sent", report::sent(run)));
     if let Some(error) = &run.error {
         lines.push(("error", clean(error)));

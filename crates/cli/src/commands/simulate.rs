@@ -30,8 +30,14 @@ pub(crate) struct SimulateArgs {
     /// taken.
     #[arg(long, value_name = "PORT")]
     pub port: Option<u16>,
-    /// Whether the vendor's rate limits hold.
-    #[arg(long, value_name = "WHICH", default_value = "vendor")]
+    /// Rate limits: the vendor's own, or none, for measuring.
+    #[arg(
+        long,
+        value_name = "vendor|off",
+        default_value = "vendor",
+        hide_default_value = true,
+        hide_possible_values = true
+    )]
     pub limits: Limits,
     /// An option of the simulator. Repeatable.
     #[arg(long, value_name = "NAME=VALUE")]

@@ -6,10 +6,10 @@ use state::SyncState;
 
 use crate::args::Selection;
 use crate::commands::runs;
+use crate::config::CheckedSync;
 use crate::context::{Context, Outcome};
 use crate::failure::Result;
 use crate::output::Tone;
-use crate::config::CheckedSync;
 use crate::project::Project;
 use crate::report;
 use crate::text;
@@ -80,9 +80,8 @@ impl<'a> Line<'a> {
             Some(RunStatus::Running) if !held => "crashed",
             Some(status) => status.as_str(),
         };
-        let watermark = known
-            .and_then(|known| known.watermark.as_ref())
-            .map(|stored| stored.watermark);
+        let watermark =
+            known.and_then(|known| known.watermark.as_ref()).map(|stored| stored.watermark);
         let finite = |watermark: &flow::Watermark| {
             ![flow::Watermark::INFINITY, flow::Watermark::NEG_INFINITY].contains(watermark)
         };

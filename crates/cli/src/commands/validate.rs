@@ -66,10 +66,7 @@ pub(crate) async fn run(context: &Context, args: &ValidateArgs) -> Result<Outcom
 }
 
 /// Everything only the warehouse and the destination can name, at its place in the files.
-async fn check(
-    planned: &CheckedSync,
-    ports: &Ports,
-) -> Result<(Checked, ObjectSchema), Report> {
+async fn check(planned: &CheckedSync, ports: &Ports) -> Result<(Checked, ObjectSchema), Report> {
     match engine::check(&planned.sync, ports).await {
         Ok((checked, schema)) => {
             let denied = Report::new(planned.denied(&checked));

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use flow::{Destination, Kind};
 
 use super::Report;
-use crate::failure::Failure;
 use crate::config::CheckedSync;
+use crate::failure::Failure;
 use crate::text;
 
 /// Share of a window below which its rest is worth a warning.
@@ -46,48 +46,16 @@ pub(super) async fn check(
 
 /// What the destination said about its windows while it was asked.
 fn quota(report: &Report<'_>, name: &str) {
-    let exposed = report.context.metrics.expose();
-    for (window, left) in values(&exposed, "outflow_destination_quota_remaining", name) {
-        let limits = values(&exposed, "outflow_destination_quota_limit", name);
-        let limit = limits.iter().find(|(known, _)| *known == window).map(|(_, limit)| *limit);
-        let of = limit.map_or(String::new(), |limit| format!(" of {}", text::number(limit as u64)));
-        let message = format!("quota {window}: {}{of} requests left", text::number(left as u64));
-        if limit.is_some_and(|limit| left < limit * QUOTA_LOW) {
+    for (window, left, limit) in report.context.metrics.quotas(name) {
+        let message = format!(
+            "quota {window}: {} of {} requests left",
+            text::number(left as u64),
+            text::number(limit as u64)
+        );
+        if left < limit * QUOTA_LOW {
             report.warn(name, &message, "wait for the window to pass, or lower quota_share");
         } else {
             report.ok(name, &message);
         }
-    }
-}
-
-/// Window and value of the series of `metric` that belong to this destination.
-fn values(exposed: &str, metric: &str, destination: &str) -> Vec<(String, f64)> {
-    let label = format!("destination=\"{destination}\"");
-    exposed
-        .lines()
-        .filter_map(|line| line.strip_prefix(metric)?.strip_prefix('{'))
-        .filter(|line| line.contains(&label))
-        .filter_map(|line| {
-            let (labels, value) = line.rsplit_once("} ")?;
-            let (_, window) = labels.split_once("window=\"")?;
-            Some((window.trim_end_matches('"').to_owned(), value.parse().ok()?))
-        })
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn quota_is_read_from_the_metrics() {
-        let metrics = flow::metrics::Metrics::new("0", "x");
-        metrics.quota("hubspot", "day", 250.0, 1000.0);
-        metrics.quota("other", "day", 1.0, 2.0);
-        let exposed = metrics.expose();
-        assert_eq!(
-            values(&exposed, "outflow_destination_quota_remaining", "hubspot"),
-            [("day".to_owned(), 250.0)]
-        );
     }
 }

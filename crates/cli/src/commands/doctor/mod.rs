@@ -7,11 +7,11 @@ use std::cell::RefCell;
 
 use serde_json::json;
 
+use crate::config::CheckedSync;
 use crate::context::{Context, Outcome};
 use crate::exit;
 use crate::failure::{Failure, Result};
 use crate::output::{Tone, clean};
-use crate::config::CheckedSync;
 use crate::project::{Opened, Project};
 use crate::text;
 
@@ -28,6 +28,10 @@ pub(crate) struct DoctorArgs {
 /// When the project cannot be loaded or has no such connection.
 pub(crate) async fn run(context: &Context, args: &DoctorArgs) -> Result<Outcome> {
     let project = Project::load(context)?;
+    if let Some(only) = &args.connection {
+        // A typing error must not look like health.
+        project.known_connection(only)?;
+    }
     let report = Report { context, exit_code: RefCell::new(exit::DONE) };
     let (syncs, connections) = (project.syncs(), project.connection_names());
     report.ok(
@@ -65,13 +69,6 @@ pub(crate) async fn run(context: &Context, args: &DoctorArgs) -> Result<Outcome>
             }
             Err(failure) => report.fail(&name, &failure),
         }
-    }
-    if let Some(only) = &args.connection {
-        // A typing error must not look like health.
-        project.open(context, only).map(drop).or_else(|failure| match failure {
-            Failure::Usage(..) => Err(failure),
-            _ => Ok(()),
-        })?;
     }
     Ok(Outcome::exit(report.exit_code.take()))
 }

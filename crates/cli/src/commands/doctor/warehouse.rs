@@ -6,8 +6,8 @@ use std::time::Duration;
 use flow::{Batch, Changes, Model, ReadRequest, Relation, Scope, Source, text_at};
 
 use super::Report;
-use crate::failure::Failure;
 use crate::config::CheckedSync;
+use crate::failure::Failure;
 use crate::text;
 
 /// Clocks that differ by more are worth a warning.
