@@ -102,6 +102,11 @@ impl Project {
     pub(crate) async fn on(database: Database, limits: simulator::LimitSwitch) -> Self {
         database.execute(TABLE).await;
         let options = PROPERTIES.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        // Without limits over there, none are kept here.
+        let pace = match limits {
+            simulator::LimitSwitch::Off => ", requests_per_10s: 1000000",
+            simulator::LimitSwitch::Vendor => "",
+        };
         let settings = Settings { limits, options, ..Settings::default() };
         let simulator = simulator::start(writer_crm::hubspot::simulator::build, settings)
             .await
@@ -118,7 +123,9 @@ impl Project {
             "outflow.yml",
             "version: 1\nproject: test\nconnections:\n  \
              warehouse: { type: postgres, url: \"${WAREHOUSE_URL}\" }\n  \
-             hubspot: { type: hubspot, token: \"${HUBSPOT_TOKEN}\", base_url: \"${HUBSPOT_BASE_URL}\" }\n",
+             hubspot: { type: hubspot, token: \"${HUBSPOT_TOKEN}\", base_url: \"${HUBSPOT_BASE_URL}\"PACE }\n"
+                .replace("PACE", pace)
+                .as_str(),
         );
         project.write("syncs/people.yml", SYNC);
         project

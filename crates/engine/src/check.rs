@@ -3,7 +3,7 @@
 use flow::{Checked, Error, ObjectSchema};
 use transform::MappingError;
 
-use crate::prepare::{Prepared, compile_all, limits, schema_of};
+use crate::prepare::{Prepared, compile_all, describe, limits, schema_of};
 use crate::{Ports, Sync};
 
 /// Something that keeps the sync from running.
@@ -23,7 +23,7 @@ pub enum Problem {
 pub async fn check(sync: &Sync, ports: &Ports) -> Result<(Checked, ObjectSchema), Vec<Problem>> {
     let checked = ports.source.check(&sync.model).await;
     let limits = limits(sync, ports);
-    let object = ports.destination.describe(&sync.object).await;
+    let object = describe(sync, ports).await;
     let (checked, limits, object) = match (checked, limits, object) {
         (Ok(checked), Ok(limits), Ok(object)) => (checked, limits, object),
         (checked, limits, object) => {

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use flow::arrow::datatypes::{Field, Schema, SchemaRef};
-use flow::{Checked, Error, Limits, ObjectSchema, Result};
+use flow::arrow::datatypes::{Schema, SchemaRef};
+use flow::{Checked, ColumnInfo, Error, Kind, Limits, ObjectSchema, Result, Retry};
 use transform::{Mapper, MapperSpec, MappingError};
 
+use crate::retry::Attempts;
 use crate::{Ports, Sync, codes};
 
 /// The answers.
@@ -20,10 +21,27 @@ pub(crate) struct Prepared {
 pub(crate) async fn prepare(sync: &Sync, ports: &Ports) -> Result<Prepared> {
     let limits = limits(sync, ports)?;
     let checked = ports.source.check(&sync.model).await?;
-    let object = ports.destination.describe(&sync.object).await?;
+    let object = describe(sync, ports).await?;
     let prepared = Prepared { object, limits, checked };
     compile(sync, &prepared, &schema_of(&prepared.checked))?;
     Ok(prepared)
+}
+
+/// The object's fields; asked again when that may help, as when another process has just used the account's window up.
+pub(crate) async fn describe(sync: &Sync, ports: &Ports) -> Result<ObjectSchema> {
+    let mut attempts = Attempts::new(ports.retry);
+    loop {
+        let error = match ports.destination.describe(&sync.object).await {
+            Ok(object) => return Ok(object),
+            Err(error) => error,
+        };
+        // A place that cannot be reached at all is said at once: nothing has begun yet.
+        let retry = if error.kind() == Kind::Unreachable { Retry::Never } else { error.retry() };
+        match attempts.next_pause(retry) {
+            Some(pause) => tokio::time::sleep(pause).await,
+            None => return Err(error),
+        }
+    }
 }
 
 /// The destination's limits, when it can do the sync's mode.
@@ -67,11 +85,7 @@ pub(crate) fn compile_all(
 
 /// All columns of the model.
 pub(crate) fn schema_of(checked: &Checked) -> SchemaRef {
-    let fields: Vec<_> = checked
-        .columns
-        .iter()
-        .map(|column| Field::new(&column.name, column.data_type.clone(), true))
-        .collect();
+    let fields: Vec<_> = checked.columns.iter().map(ColumnInfo::field).collect();
     Arc::new(Schema::new(fields))
 }
 

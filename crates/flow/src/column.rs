@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::{
-    DataType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int16Type, Int32Type,
-    Int64Type, Int8Type, Time64MicrosecondType, TimeUnit, TimestampMicrosecondType, UInt32Type,
+    DataType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
+    Int64Type, Time64MicrosecondType, TimeUnit, TimestampMicrosecondType, UInt32Type,
 };
 
 use crate::Watermark;
@@ -32,9 +32,11 @@ pub fn text_at(column: &ArrayRef, row: usize) -> Cow<'_, str> {
         DataType::Int32 => column.as_primitive::<Int32Type>().value(row).to_string().into(),
         DataType::Int64 => column.as_primitive::<Int64Type>().value(row).to_string().into(),
         DataType::UInt32 => column.as_primitive::<UInt32Type>().value(row).to_string().into(),
-        DataType::Float32 => float(f64::from(column.as_primitive::<Float32Type>().value(row)), || {
-            column.as_primitive::<Float32Type>().value(row).to_string()
-        }),
+        DataType::Float32 => {
+            float(f64::from(column.as_primitive::<Float32Type>().value(row)), || {
+                column.as_primitive::<Float32Type>().value(row).to_string()
+            })
+        }
         DataType::Float64 => float(column.as_primitive::<Float64Type>().value(row), || {
             column.as_primitive::<Float64Type>().value(row).to_string()
         }),
@@ -108,8 +110,7 @@ fn timestamp(micros: i64, zoned: bool) -> String {
 
 fn time(micros: i64) -> String {
     let seconds = micros / 1_000_000;
-    let mut text =
-        format!("{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60);
+    let mut text = format!("{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60);
     push_fraction(&mut text, micros % 1_000_000);
     text
 }

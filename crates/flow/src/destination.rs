@@ -9,9 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Code, Payload, Result};
 
 /// What a sync does at its destination.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
     /// Create the record or update it.

@@ -28,7 +28,7 @@ pub use reject::{Reject, Stage};
 pub use secret::Secret;
 pub use source::{
     Batch, Changes, Checked, ColumnInfo, Fault, Finding, Model, Opening, Position, Read,
-    ReadRequest, Relation, Scope, Source,
+    ReadRequest, Relation, SOURCE_TYPE, Scope, Source,
 };
 pub use store::{
     BackfillProgress, Commit, Entry, Lease, LedgerChange, RejectRecord, RunCounts, RunRecord,

@@ -466,9 +466,7 @@ impl Metrics {
         self.rows_delivered_total.with_label_values(&[sync, "create"]).inc_by(counts.created);
         self.rows_delivered_total.with_label_values(&[sync, "update"]).inc_by(counts.updated);
         for (stage, code, rows) in rejected {
-            self.rows_rejected_total
-                .with_label_values(&[sync, stage.as_str(), code])
-                .inc_by(*rows);
+            self.rows_rejected_total.with_label_values(&[sync, stage.as_str(), code]).inc_by(*rows);
         }
     }
 
@@ -534,9 +532,7 @@ impl Metrics {
     /// When the sync last succeeded in an earlier process (microseconds since 1970), so that a failing run does
     /// not hide it.
     pub fn succeeded_before(&self, sync: &str, ended_at: i64) {
-        self.run_last_success_timestamp_seconds
-            .with_label_values(&[sync])
-            .set(seconds(ended_at));
+        self.run_last_success_timestamp_seconds.with_label_values(&[sync]).set(seconds(ended_at));
     }
 
     /// Rows read that are in no other count.
@@ -553,9 +549,7 @@ impl Metrics {
         status: &'static str,
         (time, sent_bytes): (Duration, u64),
     ) {
-        self.destination_requests_total
-            .with_label_values(&[destination, operation, status])
-            .inc();
+        self.destination_requests_total.with_label_values(&[destination, operation, status]).inc();
         self.destination_request_duration_seconds
             .with_label_values(&[destination, operation])
             .observe(time.as_secs_f64());
@@ -570,9 +564,7 @@ impl Metrics {
 
     /// A write call of so many rows.
     pub fn batch_rows(&self, destination: &str, object: &str, rows: usize) {
-        self.destination_batch_rows
-            .with_label_values(&[destination, object])
-            .observe(rows as f64);
+        self.destination_batch_rows.with_label_values(&[destination, object]).observe(rows as f64);
     }
 
     /// A write call is made again.
@@ -774,7 +766,10 @@ mod tests {
         metrics.quota("other", "day", 1.0, 2.0);
         assert_eq!(metrics.quotas("hubspot"), [("day".to_owned(), 250.0, 1000.0)]);
         let text = metrics.expose();
-        assert!(text.contains("outflow_rows_delivered_total{op=\"create\",sync=\"a\"} 0"), "{text}");
+        assert!(
+            text.contains("outflow_rows_delivered_total{op=\"create\",sync=\"a\"} 0"),
+            "{text}"
+        );
         assert!(text.contains("outflow_build_info{revision=\"unknown\",version=\"0.1.0\"} 1"));
     }
 }

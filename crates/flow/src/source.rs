@@ -1,10 +1,10 @@
 //! The port to a warehouse: describe a model, then read it as Arrow batches from one snapshot.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::{DataType, SchemaRef};
+use arrow::datatypes::{DataType, Field, SchemaRef};
 use async_trait::async_trait;
 
 use crate::{Code, Key, Result, Watermark};
@@ -52,6 +52,18 @@ pub struct ColumnInfo {
     pub data_type: DataType,
     /// The warehouse's own type name, for people.
     pub source_type: String,
+}
+
+/// The key of an Arrow field's metadata under which a source gives the warehouse's own type name. By it a mapping can
+/// tell JSON and exact numbers from other text.
+pub const SOURCE_TYPE: &str = "source_type";
+
+impl ColumnInfo {
+    /// The Arrow field of this column, as every batch has it.
+    pub fn field(&self) -> Field {
+        let metadata = HashMap::from([(SOURCE_TYPE.to_owned(), self.source_type.clone())]);
+        Field::new(&self.name, self.data_type.clone(), true).with_metadata(metadata)
+    }
 }
 
 /// What `Source::check` found out about a model.
@@ -170,7 +182,8 @@ pub trait Source: Send + Sync {
     ///
     /// # Errors
     /// As [`Source::check`].
-    async fn discover(&self, relation: Option<&Relation>) -> Result<Vec<(String, Vec<ColumnInfo>)>>;
+    async fn discover(&self, relation: Option<&Relation>)
+    -> Result<Vec<(String, Vec<ColumnInfo>)>>;
 
     /// Opens one snapshot and starts reading.
     ///

@@ -11,7 +11,7 @@ use arrow::datatypes::{
     TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
     TimestampSecondType,
 };
-use flow::text_at;
+use flow::{SOURCE_TYPE, text_at};
 
 use crate::refusals::FieldRows;
 use crate::{codes, moment};
@@ -40,8 +40,6 @@ pub(crate) struct Shape {
 pub(crate) const EXTENSION: &str = "ARROW:extension:name";
 /// Text that is one JSON value.
 pub(crate) const EXTENSION_JSON: &str = "arrow.json";
-/// The metadata key under which a reader gives the warehouse's own type name.
-const SOURCE_TYPE: &str = "source_type";
 
 impl Shape {
     pub(crate) fn plain(data_type: DataType) -> Self {

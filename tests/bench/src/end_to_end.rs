@@ -10,7 +10,7 @@ use crate::{Scale, warehouse};
 
 const PROJECT: &str = "version: 1\nproject: bench\nconnections:\n  \
     warehouse: { type: postgres, url: \"${WAREHOUSE_URL}\" }\n  \
-    hubspot: { type: hubspot, token: \"${HUBSPOT_TOKEN}\", base_url: \"${HUBSPOT_BASE_URL}\" }\n";
+    hubspot: { type: hubspot, token: \"${HUBSPOT_TOKEN}\", base_url: \"${HUBSPOT_BASE_URL}\", requests_per_10s: 1000000 }\n";
 
 const SYNC: &str = "version: 1\nsync: bench\n\
     model: { connection: warehouse, table: bench_rows, primary_key: id }\n\
