@@ -115,11 +115,9 @@ async fn faults(State(desk): State<Arc<Desk>>) -> Response {
         .iter()
         .map(|armed| {
             let (matched, fired) = armed.counts();
-            let rule = format!("{:?}", armed.rule);
-            json!({
-                "action": armed.rule.action.name(), "matched": matched, "fired": fired,
-                "rule": rule,
-            })
+            let rule = &armed.rule;
+            let action = rule.action.name();
+            json!({ "rule": rule.text, "action": action, "matched": matched, "fired": fired })
         })
         .collect();
     Json(list).into_response()

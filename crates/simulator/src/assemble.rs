@@ -27,7 +27,7 @@ pub fn assemble(double: Double, settings: &Settings) -> Result<Router, String> {
         LimitSwitch::Off => Vec::new(),
     };
     let desk = Arc::new(Desk {
-        clock: Clock::start(),
+        clock: Clock::start(common.clock_ticks),
         common,
         journal: Journal::new(common.journal_max),
         script: Script::new(settings.faults.clone()),

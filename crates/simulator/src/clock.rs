@@ -30,13 +30,14 @@ impl Moment {
 #[derive(Debug)]
 pub struct Clock {
     started: Instant,
+    ticks: bool,
     started_unix_us: i64,
     skipped_us: AtomicU64,
 }
 
 impl Clock {
-    /// A clock that starts now.
-    pub fn start() -> Self {
+    /// A clock that starts now; one that does not tick moves by [`Clock::advance`] only.
+    pub fn start(ticks: bool) -> Self {
         #[expect(
             clippy::disallowed_methods,
             reason = "a vendor has its own clock; this one knows nothing of ours"
@@ -44,6 +45,7 @@ impl Clock {
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
         Self {
             started: Instant::now(),
+            ticks,
             started_unix_us: i64::try_from(wall.as_micros()).unwrap_or(i64::MAX),
             skipped_us: AtomicU64::new(0),
         }
@@ -51,7 +53,8 @@ impl Clock {
 
     /// The current moment.
     pub fn now(&self) -> Moment {
-        let real = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let passed = if self.ticks { self.started.elapsed() } else { Duration::ZERO };
+        let real = u64::try_from(passed.as_micros()).unwrap_or(u64::MAX);
         let since_start_us = real.saturating_add(self.skipped_us.load(Ordering::Relaxed));
         let passed = i64::try_from(since_start_us).unwrap_or(i64::MAX);
         Moment {

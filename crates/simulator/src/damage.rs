@@ -4,7 +4,7 @@ use std::io::{Error, ErrorKind};
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
-use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use bytes::Bytes;
@@ -30,6 +30,11 @@ pub(crate) fn scripted(rule: &FaultRule, status: u16, manners: &dyn Manners) -> 
         Kind::Html => plain(status, "text/html; charset=utf-8", Body::from(HTML)),
         Kind::Empty => plain(status, "application/json", Body::empty()),
         Kind::Text => plain(status, "application/json;charset=utf-8", Body::from("upstream error")),
+        Kind::Gzip(mebibytes) => {
+            let mut answer = plain(status, "application/json;charset=utf-8", bomb(mebibytes));
+            answer.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+            answer
+        }
         Kind::Huge(mebibytes) => plain(status, "text/html; charset=utf-8", huge(mebibytes)),
     };
     if let Some(text) = &rule.retry_after
@@ -50,6 +55,28 @@ fn plain(status: u16, content_type: &'static str, body: Body) -> Response {
 fn huge(mebibytes: u32) -> Body {
     let page = Bytes::from(vec![b'x'; 1024 * 1024]);
     Body::from_stream(stream::iter((0..mebibytes).map(move |_| Ok::<_, Error>(page.clone()))))
+}
+
+/// A gzip body of one `x`, repeated in fixed Huffman codes: 13 bits stand for 258 bytes.
+fn bomb(mebibytes: u32) -> Body {
+    const HEAD: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
+    // Eight repetitions fill 13 whole bytes: length 258 is 11000101, distance 1 is 00000.
+    const REPETITION: [bool; 13] =
+        [true, true, false, false, false, true, false, true, false, false, false, false, false];
+    // The block begins with "last" and "fixed codes"; the `x` is 10101000.
+    let start = [true, true, false, true, false, true, false, true, false, false, false];
+    let repetitions = usize::try_from(mebibytes).unwrap_or(0) * 1024 * 1024 / 258;
+    let mut packed = HEAD.to_vec();
+    let (mut byte, mut filled) = (0_u8, 0);
+    for bit in start.iter().chain(REPETITION.iter().cycle().take(13 * repetitions)) {
+        byte |= u8::from(*bit) << filled;
+        filled += 1;
+        if filled == 8 {
+            packed.push(byte);
+            (byte, filled) = (0, 0);
+        }
+    }
+    Body::from(packed)
 }
 
 /// Bends a good answer as the action says; other actions leave it alone.

@@ -66,11 +66,15 @@ pub enum Body {
     Text,
     /// An endless-looking page of so many mebibytes.
     Huge(u32),
+    /// A small gzip body that unpacks to so many mebibytes and then breaks off.
+    Gzip(u32),
 }
 
 /// One rule of the fault script. Its text form is documented in the README and read by `parse`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FaultRule {
+    /// The rule as it was written.
+    pub text: String,
     /// The path must contain this text.
     pub path: Option<String>,
     /// The method must be this one.
@@ -116,7 +120,8 @@ impl FromStr for FaultRule {
                 .set(key.trim(), value.trim())
                 .map_err(|problem| format!("fault `{text}`: {problem}"))?;
         }
-        draft.finish().map_err(|problem| format!("fault `{text}`: {problem}"))
+        let rule = draft.finish().map_err(|problem| format!("fault `{text}`: {problem}"))?;
+        Ok(Self { text: text.to_owned(), ..rule })
     }
 }
 
@@ -175,6 +180,7 @@ impl Draft {
         let rows = matches!(action, Action::RejectRow(_) | Action::PoisonRow(..));
         let repeats = rows || self.every.is_some() || self.probability.is_some();
         Ok(FaultRule {
+            text: String::new(),
             path: self.path,
             method: self.method,
             operation: self.operation,
@@ -231,9 +237,16 @@ fn body(value: &str) -> Result<Body, String> {
         ("html", "") => Ok(Body::Html),
         ("empty", "") => Ok(Body::Empty),
         ("text", "") => Ok(Body::Text),
-        ("huge", size) => Ok(Body::Huge(if size.is_empty() { 100 } else { number("body", size)? })),
-        _ => Err(format!("unknown body `{value}`; known: vendor, html, empty, text, huge:MIB")),
+        ("huge", size) => Ok(Body::Huge(mebibytes(size)?)),
+        ("gzip", size) => Ok(Body::Gzip(mebibytes(size)?)),
+        _ => Err(format!(
+            "unknown body `{value}`; known: vendor, html, empty, text, huge:MIB, gzip:MIB"
+        )),
     }
+}
+
+fn mebibytes(size: &str) -> Result<u32, String> {
+    if size.is_empty() { Ok(100) } else { number("body", size) }
 }
 
 fn row(value: &str) -> Result<RowMatch, String> {
@@ -323,7 +336,7 @@ mod tests {
             "retry-after=soon; policy=DAILY ;do=status:429;times=2;nth=3;match=/batch/upsert"
                 .parse()
                 .unwrap();
-        assert_eq!(rule, turned);
+        assert_eq!(rule, FaultRule { text: text.to_owned(), ..turned });
     }
 
     #[test]

@@ -73,6 +73,10 @@ pub const OPTIONS: &[OptionHelp] = &[
         name: "body_max",
         help: "Largest request body in bytes; more is answered with 413. Default 10485760.",
     },
+    OptionHelp {
+        name: "clock",
+        help: "`stopped` lets time pass by POST /_sim/advance only. Default real.",
+    },
     OptionHelp { name: "seed", help: "Seed of everything random. Default 1." },
     OptionHelp {
         name: "allow_remote",
@@ -120,6 +124,7 @@ pub(crate) struct Common {
     pub(crate) journal_max: usize,
     pub(crate) body_max: usize,
     pub(crate) seed: u64,
+    pub(crate) clock_ticks: bool,
 }
 
 impl Common {
@@ -129,6 +134,11 @@ impl Common {
             journal_max: settings.option("journal")?.unwrap_or(20_000),
             body_max: settings.option("body_max")?.unwrap_or(10 * 1024 * 1024),
             seed: settings.option("seed")?.unwrap_or(1),
+            clock_ticks: match settings.options.get("clock").map_or("real", String::as_str) {
+                "real" => true,
+                "stopped" => false,
+                other => return Err(format!("option `clock`: `{other}` is not real or stopped")),
+            },
         })
     }
 }

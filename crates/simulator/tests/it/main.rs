@@ -80,6 +80,22 @@ async fn a_huge_error_page_can_be_read_in_part() {
     assert!(!answer.chunk().await.unwrap().unwrap().is_empty());
 }
 
+/// Half a megabyte on the wire, a hundred unpacked: a reader has to cap what it unpacks (F13).
+#[tokio::test]
+async fn a_small_body_may_unpack_to_a_huge_one() {
+    let running = start(build, settings(&[])).await.unwrap();
+    let faults = format!("{}/_sim/faults", running.url());
+    http().post(faults).body("do=status:200;body=gzip:100").send().await.unwrap();
+    let unpacking = reqwest::Client::builder().no_proxy().gzip(true).build().unwrap();
+    let mut answer = unpacking.get(format!("{}/items", running.url())).send().await.unwrap();
+    let mut unpacked = 0;
+    while let Ok(Some(chunk)) = answer.chunk().await {
+        assert!(chunk.iter().all(|byte| *byte == b'x'));
+        unpacked += chunk.len();
+    }
+    assert!(unpacked > 99 * 1024 * 1024, "{unpacked} bytes");
+}
+
 #[tokio::test]
 async fn every_answer_waits_for_the_latency() {
     let running = start(build, settings(&[("latency", "40-60")])).await.unwrap();
@@ -95,14 +111,14 @@ async fn every_answer_waits_for_the_latency() {
 
 #[tokio::test]
 async fn stopping_lets_a_running_call_finish_and_takes_no_new_one() {
-    let running = start(build, settings(&[("latency", "200")])).await.unwrap();
+    let running = start(build, settings(&[("latency", "300")])).await.unwrap();
     let (url, addr) = (format!("{}/items", running.url()), running.addr());
     let call = tokio::spawn(http().get(&url).send());
     let stats = format!("{}/_sim/stats", running.url());
     let deadline = Instant::now() + Duration::from_secs(5);
     loop {
         let stats: Value = http().get(&stats).send().await.unwrap().json().await.unwrap();
-        if stats["in_flight"] == 1 {
+        if stats["in_flight_max"] == 1 {
             break;
         }
         assert!(Instant::now() < deadline, "the call never arrives");

@@ -69,7 +69,7 @@ async fn the_list_is_read_page_by_page() {
 
 #[tokio::test]
 async fn search_sees_a_write_only_after_a_while() {
-    let sim = Sim::start(&[("search_lag", "60000")]).await;
+    let sim = Sim::start(&[("search_lag", "60000"), ("clock", "stopped")]).await;
     let search = "/crm/v3/objects/contacts/search";
     let by_city = |city: &str| {
         let filter = json!({ "propertyName": "city", "operator": "EQ", "value": city });
