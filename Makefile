@@ -37,7 +37,8 @@ lint: ## Formatting, clippy with warnings as errors, licences and advisories
 .PHONY: bench
 bench: ## Measure against psql and print a table; also target/bench.json (ONLY=name: one of them)
 	@tests/demo/setup.sh compiler postgresql
-	$(offline) cargo run --release --locked -p bench -- $(ONLY)
+	$(offline) cargo build --release --locked -p outflow -p bench
+	$(CARGO_TARGET_DIR)/release/bench $(ONLY)
 
 .PHONY: run
 run: ## Run outflow from this checkout: make run ARGS='validate --project-dir examples/product-usage'

@@ -51,7 +51,7 @@ fn main() -> ExitCode {
     let (only, scale) = match options(&args) {
         Ok(options) => options,
         Err(message) => {
-            eprintln!("{message}\nusage: bench [--only NAME] [--scale SHARE]");
+            eprintln!("{message}\nusage: bench [--scale SHARE] [NAME]");
             return ExitCode::from(64);
         }
     };
@@ -69,8 +69,8 @@ fn options<'a>(args: &[&'a str]) -> Result<(Option<&'a str>, Scale), String> {
     let (mut only, mut scale) = (None, Scale(1.0));
     for pair in args.chunks(2) {
         match *pair {
-            ["--only", name] if BENCHES.iter().any(|bench| bench.name == name) => only = Some(name),
-            ["--only", name] => {
+            [name] if BENCHES.iter().any(|bench| bench.name == name) => only = Some(name),
+            [name] => {
                 let names: Vec<_> = BENCHES.iter().map(|bench| bench.name).collect();
                 return Err(format!("no benchmark `{name}`; there are: {}", names.join(", ")));
             }
