@@ -6,6 +6,7 @@ use flow::{Code, Finding, Model, Result};
 
 use super::columns::{Column, Layout};
 use super::duplicates;
+use super::literal;
 use super::session::Session;
 use super::source::{View, lag_micros};
 use super::types::Carry;
@@ -77,11 +78,12 @@ async fn index(session: &Session, view: &View) -> Result<Option<Finding>> {
     let rows = session.query(SQL, &[&table.oid, &column.name], "looking for an index").await?;
     let missing = rows.first().is_some_and(|row| row.get(0));
     Ok(missing.then(|| {
-        let key: Vec<&str> = view.layout.key_columns().map(|key| key.name.as_str()).collect();
-        let (label, name) = (&view.target.label, &column.name);
+        let key: Vec<_> =
+            view.layout.key_columns().map(|key| literal::readable(&key.name)).collect();
+        let (label, name) = (&view.target.label, literal::readable(&column.name));
         Finding {
             code: &codes::E1053_NO_INDEX,
-            message: format!("no index of {label} starts with `{name}`; every run scans the table"),
+            message: format!("no index of {label} starts with {name}; every run scans the table"),
             remedy: format!("CREATE INDEX CONCURRENTLY ON {label} ({name}, {});", key.join(", ")),
         }
     }))

@@ -97,6 +97,7 @@ pub(super) async fn describe(session: &Session, statement: &Statement) -> Result
         }
         let Some(carry) = Carry::of(column.type_(), column.type_modifier()) else {
             let message = format!("column `{name}` has type {source_type}, which has no values");
+            let name = literal::readable(name);
             return Err(Error::new(&codes::E1015_TYPE, message)
                 .with_remedy(format!("Cast it in the model: {name}::text AS {name}.")));
         };

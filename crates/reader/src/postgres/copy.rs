@@ -207,3 +207,117 @@ fn field_length(field: &[u8]) -> Result<Option<usize>> {
 fn broken(what: &str) -> Error {
     Error::new(&codes::E1024_PROTOCOL, format!("the warehouse sent {what}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use flow::arrow::datatypes::{Field, Schema};
+    use flow::text_at;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn carries() -> Vec<Carry> {
+        vec![
+            Carry::Int8,
+            Carry::Text,
+            Carry::NumericText,
+            Carry::List(Box::new(Carry::Int4)),
+            Carry::Uuid,
+            Carry::TimestampTz,
+            Carry::Jsonb,
+        ]
+    }
+
+    fn decoder() -> Decoder {
+        let carries = carries();
+        let fields = carries.iter().enumerate();
+        let fields = fields.map(|(n, carry)| Field::new(format!("c{n}"), carry.data_type(), true));
+        let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+        Decoder::new(schema, carries.iter())
+    }
+
+    /// A COPY of two rows, the second all NULL.
+    fn sample() -> Vec<u8> {
+        let mut data = [SIGNATURE.as_slice(), &[0; 8]].concat();
+        let list = [1, 0, 23, 2, 1].iter().flat_map(|n: &i32| n.to_be_bytes());
+        let list: Vec<u8> =
+            list.chain([0, 0, 0, 4, 0, 0, 0, 7]).chain((-1_i32).to_be_bytes()).collect();
+        let values: [&[u8]; 7] = [
+            &5_i64.to_be_bytes(),
+            "naïve".as_bytes(),
+            &[0, 1, 0, 0, 0, 0, 0, 0, 0, 42],
+            &list,
+            &[0xab; 16],
+            &0_i64.to_be_bytes(),
+            b"\x01{}",
+        ];
+        data.extend(7_i16.to_be_bytes());
+        for value in values {
+            data.extend((value.len() as i32).to_be_bytes());
+            data.extend(value);
+        }
+        data.extend(7_i16.to_be_bytes());
+        data.extend([0xff; 28]);
+        data.extend((-1_i16).to_be_bytes());
+        data
+    }
+
+    fn shown(decoder: &mut Decoder) -> Vec<String> {
+        let rows = decoder.take().unwrap().unwrap().rows;
+        assert_eq!(rows.num_rows(), 2);
+        rows.columns().iter().map(|column| text_at(column, 0).into_owned()).collect()
+    }
+
+    #[test]
+    fn a_stream_may_be_cut_anywhere() {
+        let data = sample();
+        for size in 1..=data.len() {
+            let mut decoder = decoder();
+            for chunk in data.chunks(size) {
+                assert!(decoder.stage != Stage::Done, "the trailer comes last");
+                decoder.push(chunk).unwrap();
+            }
+            decoder.end().unwrap();
+            let uuid = "abababab-abab-abab-abab-abababababab";
+            let expected = ["5", "naïve", "42", "[7,null]", uuid, "2000-01-01T00:00:00Z", "{}"];
+            assert_eq!(shown(&mut decoder), expected, "chunks of {size}");
+        }
+    }
+
+    /// R3: without its trailer a COPY is not over.
+    #[test]
+    fn a_stream_without_its_trailer_is_not_an_end() {
+        let data = sample();
+        for length in 0..data.len() {
+            let mut decoder = decoder();
+            decoder.push(&data[..length]).unwrap();
+            assert!(decoder.end().is_err(), "{length} of {} bytes", data.len());
+        }
+        let mut decoder = decoder();
+        decoder.push(&data).unwrap();
+        assert!(decoder.push(b"x").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn changed_bytes_are_an_error_or_other_rows_but_never_a_panic(
+            changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+            size in 1..200_usize,
+        ) {
+            let mut data = sample();
+            for (index, byte) in changes {
+                let at = index.index(data.len());
+                data[at] = byte;
+            }
+            let mut decoder = decoder();
+            let pushed: Result<Vec<()>> =
+                data.chunks(size).map(|chunk| decoder.push(chunk)).collect();
+            if pushed.is_ok() {
+                let _ = decoder.take();
+                let _ = decoder.end();
+            }
+        }
+    }
+}

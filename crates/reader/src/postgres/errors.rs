@@ -94,7 +94,7 @@ fn code_of(state: &str, message: &str) -> (&'static Code, Retry) {
         "57P03" | "53300" => (&codes::E1009_BUSY, true),
         "40001" | "40P01" => (&codes::E1021_CONFLICT, true),
         "42501" => (&codes::E1012_PERMISSION, false),
-        "42P01" | "3F000" => (&codes::E1010_NO_RELATION, false),
+        "42P01" | "3F000" | "42602" => (&codes::E1010_NO_RELATION, false),
         "42703" => (&codes::E1011_NO_COLUMN, false),
         "25006" | "25001" => (&codes::E1014_WRITES, false),
         "0A000" if message.contains("data-modifying") => (&codes::E1014_WRITES, false),

@@ -14,6 +14,14 @@ pub(super) fn identifier(name: &str) -> String {
     escape_identifier(name)
 }
 
+/// An identifier for people to copy: quoted only where it must be.
+pub(super) fn readable(name: &str) -> String {
+    let plain = name.bytes().enumerate().all(|(index, byte)| {
+        matches!(byte, b'a'..=b'z' | b'_') || (index > 0 && byte.is_ascii_digit())
+    });
+    if plain { name.to_owned() } else { identifier(name) }
+}
+
 /// A quoted string; the server sees exactly these characters.
 pub(super) fn string(text: &str) -> String {
     escape_literal(text)

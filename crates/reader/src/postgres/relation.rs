@@ -16,7 +16,7 @@ pub(super) struct Target {
     pub from: String,
     /// Set where the relation is a table or view.
     pub table: Option<Table>,
-    /// For messages: the table's name, or "the model's SQL".
+    /// For messages: the table's name, quoted where it must be, or "the model's SQL".
     pub label: String,
 }
 
@@ -61,8 +61,8 @@ pub(super) async fn resolve(session: &Session, relation: &Relation) -> Result<Ta
 }
 
 async fn resolve_table(session: &Session, written: &str) -> Result<Target> {
-    const SQL: &str = "SELECT c.oid, n.nspname::text, c.relname::text, c.relkind::text, \
-        pg_catalog.has_table_privilege(c.oid, 'SELECT') \
+    const SQL: &str = "SELECT c.oid, pg_catalog.format('%I.%I', n.nspname, c.relname), \
+        c.relkind::text, pg_catalog.has_table_privilege(c.oid, 'SELECT') \
             OR pg_catalog.has_any_column_privilege(c.oid, 'SELECT') \
         FROM pg_catalog.pg_class AS c \
         JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace \
@@ -70,19 +70,17 @@ async fn resolve_table(session: &Session, written: &str) -> Result<Target> {
     let doing = format!("looking up {written}");
     let rows = session.query(SQL, &[&written], &doing).await?;
     let Some(row) = rows.first() else { return Err(no_relation(session, written).await) };
-    let (schema, name, kind): (String, String, String) = (row.get(1), row.get(2), row.get(3));
-    let label = format!("{schema}.{name}");
+    let (label, kind): (String, String) = (row.get(1), row.get(2));
     if !matches!(kind.as_str(), "r" | "p" | "v" | "m" | "f") {
         let message = format!("{label} is no table or view");
         return Err(Error::new(&codes::E1010_NO_RELATION, message));
     }
-    if !row.get::<_, bool>(4) {
-        let quoted = quoted(&schema, &name);
+    if !row.get::<_, bool>(3) {
         return Err(Error::new(&codes::E1012_PERMISSION, format!("may not read {label}"))
-            .with_remedy(format!("GRANT SELECT ON {quoted} TO the connection's role.")));
+            .with_remedy(format!("GRANT SELECT ON {label} TO the connection's role.")));
     }
     Ok(Target {
-        from: format!("{} AS {ALIAS}", quoted(&schema, &name)),
+        from: format!("{label} AS {ALIAS}"),
         table: Some(Table { oid: row.get(0), kind }),
         label,
     })
@@ -240,4 +238,64 @@ fn stored(row: &Row) -> Result<Stored> {
 pub(super) fn replaced(name: &str) -> Error {
     Error::new(&codes::E1020_REPLACED, format!("{name} was replaced or rewritten during the read"))
         .with_retry(Retry::Backoff)
+}
+
+#[cfg(test)]
+mod tests {
+    use support::{Database, Postgres, connect};
+
+    use super::*;
+    use crate::postgres::Options;
+    use crate::postgres::connect::Connector;
+    use crate::postgres::session::Settings;
+
+    /// A reading transaction whose snapshot is taken and that, unlike a real read, locked nothing.
+    async fn unlocked(database: &Database) -> Session {
+        let options = serde_json::json!({ "url": database.url });
+        let serde_json::Value::Object(options) = options else { panic!("an object") };
+        let args = crate::OpenArgs {
+            connection: "warehouse".to_owned(),
+            options: options.clone(),
+            metrics: flow::metrics::Metrics::new("test", "test"),
+            application: "test".to_owned(),
+        };
+        let options = Options::parse("warehouse", options).unwrap();
+        let connector = Connector::new(&args, &options).unwrap();
+        let session = Session::connect(&connector, &Settings::of(&options)).await.unwrap();
+        session.begin_reading(&[]).await.unwrap();
+        session.query("SELECT 1", &[], "taking the snapshot").await.unwrap();
+        session
+    }
+
+    /// R2: what a lock cannot prevent is noticed.
+    #[tokio::test]
+    async fn a_table_replaced_between_snapshot_and_read_is_noticed() {
+        let swap = "CREATE TABLE t_new AS SELECT * FROM t; ALTER TABLE t RENAME TO t_old; \
+            ALTER TABLE t_new RENAME TO t; DROP TABLE t_old";
+        let tables = [("public".to_owned(), "t".to_owned())];
+        for change in
+            [swap, "TRUNCATE t", "VACUUM FULL t", "DROP TABLE t", "ALTER TABLE t RENAME TO u"]
+        {
+            let database = Postgres::shared().database("generation");
+            database.execute("CREATE TABLE t AS SELECT 1 AS id").await;
+            let session = unlocked(&database).await;
+            let before = generation(&session, &tables).await;
+            // The query above locks only the catalogs.
+            connect(&database.url).await.batch_execute(change).await.unwrap();
+            let error = generation(&session, &tables).await.unwrap_err();
+            assert_eq!(before.unwrap()[0].quoted(), "\"public\".\"t\"");
+            assert_eq!((error.code().id, error.retry()), ("E1020", Retry::Backoff), "{change}");
+        }
+    }
+
+    #[tokio::test]
+    async fn changed_rows_are_no_new_generation() {
+        let database = Postgres::shared().database("generation");
+        database.execute("CREATE TABLE t AS SELECT 1 AS id").await;
+        let tables = [("public".to_owned(), "t".to_owned())];
+        let session = unlocked(&database).await;
+        let before = generation(&session, &tables).await.unwrap();
+        database.execute("INSERT INTO t VALUES (2); DELETE FROM t WHERE id = 1; ANALYZE t").await;
+        assert_eq!(generation(&session, &tables).await.unwrap(), before);
+    }
 }

@@ -64,10 +64,12 @@ impl Postgres {
     async fn look_ahead(&self, session: &Session, request: &ReadRequest) -> Result<Vec<String>> {
         session.begin_looking().await?;
         let view = View::of(session, &request.model, &request.columns).await?;
+        let mut select = view.whole();
         if let Scope::Where(condition) = &request.scope {
             relation::check_condition(session, &view.target, condition).await?;
+            select.push_str(&format!(" WHERE (\n{condition}\n)"));
         }
-        let tables = relation::tables_under(session, &view.whole()).await?;
+        let tables = relation::tables_under(session, &select).await?;
         let lock = relation::lockable(session, &view.target, &tables).await?;
         session.commit().await?;
         Ok(lock)

@@ -210,3 +210,22 @@ async fn batches_are_small_and_the_reader_waits_for_its_caller() {
     assert_eq!(batches.iter().map(|batch| batch.rows.num_rows()).max(), Some(10));
     assert_eq!(batches.len(), 11);
 }
+
+/// L2: memory does not grow with the number of rows, since the server is made to wait.
+#[tokio::test]
+async fn a_caller_that_does_not_read_on_makes_the_server_wait() {
+    let database = big().await;
+    let mut read = open(&database.url).read(request(&table("t", &["id"]))).await.unwrap();
+    let client = database.client().await;
+    until("the server waits for us", async || {
+        let sql = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+            AND query LIKE 'COPY%' AND wait_event = 'ClientWrite'";
+        client.query_one(sql, &[]).await.unwrap().get::<_, i64>(0) == 1
+    })
+    .await;
+    let mut rows = 0;
+    while let Some(batch) = read.next().await.unwrap() {
+        rows += batch.rows.num_rows();
+    }
+    assert_eq!(rows, ROWS);
+}
