@@ -166,7 +166,8 @@ pub static E0021_BAD_REFERENCE: Code = Code {
     title: "a `${...}` cannot be understood",
     cause: "The forms are `${NAME}`, `${NAME:-default}`, `${NAME:?message}`, `${file:/path}` and, \
           in sync files, `${var:name}`. `$${` stands for a plain `${`.",
-    remedy: "write one of the forms, or `$${` for a plain `${`",
+    remedy: "the forms are `${NAME}`, `${NAME:-default}`, `${NAME:?message}` and `${file:/path}`; \
+           `$${` is a plain `${`",
 };
 
 /// `${...}` is not substituted here.

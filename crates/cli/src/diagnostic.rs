@@ -109,7 +109,10 @@ impl Diagnostic {
         if !style.color {
             handler = handler.with_links(false);
         }
-        handler.render_report(out, &Shown::new(self))
+        for part in Shown::parts(self) {
+            handler.render_report(out, &part)?;
+        }
+        Ok(())
     }
 }
 
@@ -275,44 +278,44 @@ impl miette::SourceCode for Source {
 #[derive(Debug)]
 struct Shown {
     code: Option<&'static str>,
-    severity: Severity,
+    /// `None` for what is only an explanation.
+    severity: Option<Severity>,
     message: String,
     help: String,
     source: Option<Source>,
     labels: Vec<Label>,
-    elsewhere: Vec<Shown>,
 }
 
 impl Shown {
-    fn new(diagnostic: &Diagnostic) -> Self {
+    /// The diagnostic with its labels in the first file, then what it says about other files.
+    fn parts(diagnostic: &Diagnostic) -> Vec<Self> {
         let mut files: Vec<Arc<SourceFile>> = Vec::new();
         for label in &diagnostic.labels {
             if files.iter().all(|file| file.name() != label.place.file.name()) {
                 files.push(Arc::clone(&label.place.file));
             }
         }
-        let mut parts = files.into_iter().map(|file| Self::in_file(diagnostic, file));
-        let mut shown = parts.next().unwrap_or_else(|| Self::bare(diagnostic));
-        shown.elsewhere = parts
-            .map(|part| Self {
-                code: None,
-                message: part.labels.first().map(|label| label.text.clone()).unwrap_or_default(),
-                help: String::new(),
-                ..part
-            })
-            .collect();
-        shown
+        let mut parts: Vec<Self> =
+            files.into_iter().map(|file| Self::in_file(diagnostic, file)).collect();
+        for part in parts.iter_mut().skip(1) {
+            part.code = None;
+            part.severity = None;
+            part.help.clear();
+            if let Some(label) = part.labels.first_mut() {
+                part.message = std::mem::take(&mut label.text);
+            }
+        }
+        if parts.is_empty() { vec![Self::bare(diagnostic)] } else { parts }
     }
 
     fn bare(diagnostic: &Diagnostic) -> Self {
         Self {
             code: Some(diagnostic.code.id),
-            severity: diagnostic.severity,
+            severity: Some(diagnostic.severity),
             message: diagnostic.message.clone(),
             help: diagnostic.help.clone(),
             source: None,
             labels: Vec::new(),
-            elsewhere: Vec::new(),
         }
     }
 
@@ -339,8 +342,9 @@ impl miette::Diagnostic for Shown {
 
     fn severity(&self) -> Option<miette::Severity> {
         Some(match self.severity {
-            Severity::Error => miette::Severity::Error,
-            Severity::Warning => miette::Severity::Warning,
+            Some(Severity::Error) => miette::Severity::Error,
+            Some(Severity::Warning) => miette::Severity::Warning,
+            None => miette::Severity::Advice,
         })
     }
 
@@ -361,10 +365,5 @@ impl miette::Diagnostic for Shown {
                 _ => LabeledSpan::new_with_span(text, span),
             }
         })))
-    }
-
-    fn related<'a>(&'a self) -> Option<Box<dyn Iterator<Item = &'a dyn miette::Diagnostic> + 'a>> {
-        let elsewhere = self.elsewhere.iter().map(|part| part as &dyn miette::Diagnostic);
-        (!self.elsewhere.is_empty()).then(|| Box::new(elsewhere) as _)
     }
 }

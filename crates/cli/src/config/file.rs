@@ -92,7 +92,16 @@ impl SourceFile {
             })
         });
         let mut bytes = self.text.clone().into_bytes();
-        for range in hidden.into_iter().chain(guessed) {
+        let mut ranges: Vec<Range<usize>> = hidden.into_iter().chain(guessed).collect();
+        ranges.sort_by_key(|range| range.start);
+        ranges.dedup_by(|next, range| {
+            let joins = next.start <= range.end;
+            if joins {
+                range.end = range.end.max(next.end);
+            }
+            joins
+        });
+        for range in ranges {
             let mut stars = 3;
             for byte in bytes.get_mut(range).into_iter().flatten() {
                 if !matches!(*byte, b'\n' | b'\r') {

@@ -83,10 +83,7 @@ fn read(path: &Path, name: &str, problems: &mut Vec<Diagnostic>) -> Option<Arc<S
     let mut bytes = Vec::new();
     let result = File::open(path).and_then(|file| file.take(BYTES_MAX + 1).read_to_end(&mut bytes));
     let why = match result {
-        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
-            "it may not be read".to_owned()
-        }
-        Err(error) => error.to_string(),
+        Err(error) => reason(&error),
         Ok(read) if read as u64 > BYTES_MAX => {
             format!("it is larger than {} MiB", BYTES_MAX >> 20)
         }
@@ -102,4 +99,14 @@ fn read(path: &Path, name: &str, problems: &mut Vec<Diagnostic>) -> Option<Arc<S
     problems
         .push(Diagnostic::error(&E0002_UNREADABLE_FILE, format!("{name} cannot be read: {why}")));
     None
+}
+
+/// Why a file cannot be read, in words.
+pub(super) fn reason(error: &std::io::Error) -> String {
+    match error.kind() {
+        ErrorKind::NotFound => "there is no such file".to_owned(),
+        ErrorKind::PermissionDenied => "it may not be read".to_owned(),
+        ErrorKind::InvalidData => "it is not UTF-8 text".to_owned(),
+        _ => error.to_string(),
+    }
 }

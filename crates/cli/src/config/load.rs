@@ -46,13 +46,13 @@ pub fn load(
     let project_file = files::project(options.root, &mut problems);
     let sync_files = files::syncs(options.root, &mut problems);
     let project = project_file.map(|file| ProjectTree::read(&file, options, &mut problems));
-    let syncs: Vec<Node> =
+    let syncs: Vec<(Node, bool)> =
         sync_files.iter().filter_map(|file| parsed(file, &mut problems)).collect();
     let loaded = match project.flatten() {
         Some(project) => Some(project.check(syncs, options, &mut problems)),
         None => {
             // Without connections only the shape of the syncs can be checked.
-            for mut sync in syncs {
+            for (mut sync, _) in syncs {
                 shape_of_sync(&mut sync, None, &mut problems);
             }
             None
@@ -65,10 +65,12 @@ pub fn load(
     }
 }
 
-fn parsed(file: &Arc<SourceFile>, problems: &mut Vec<Diagnostic>) -> Option<Node> {
+/// The tree of a file, and whether it was without a problem.
+fn parsed(file: &Arc<SourceFile>, problems: &mut Vec<Diagnostic>) -> Option<(Node, bool)> {
     let (node, found) = yaml::parse(file);
+    let is_clean = found.is_empty();
     problems.extend(found);
-    node
+    Some((node?, is_clean))
 }
 
 /// The project file with its references substituted and the environment laid over it.
@@ -86,14 +88,14 @@ impl ProjectTree {
         options: LoadOptions<'_>,
         problems: &mut Vec<Diagnostic>,
     ) -> Option<Self> {
-        let mut node = parsed(file, problems)?;
+        let (mut node, is_clean) = parsed(file, problems)?;
         problems.extend(secrets::hide(&node));
         let outside = Outside { variable: options.variable, root: options.root };
         substitute(&mut node, outside, problems);
         let shape = Shape::new(schema::project());
         shape.conform(&mut node);
         let found = shape.check(&node, PROJECT_FILE);
-        let well_formed = found.is_empty();
+        let well_formed = is_clean && found.is_empty();
         problems.extend(found);
         overlay(&mut node, options.environment, problems);
         problems.extend(check::not_yet_in_project(&node));
@@ -105,7 +107,7 @@ impl ProjectTree {
 
     fn check(
         self,
-        syncs: Vec<Node>,
+        syncs: Vec<(Node, bool)>,
         options: LoadOptions<'_>,
         problems: &mut Vec<Diagnostic>,
     ) -> Project {
@@ -115,9 +117,10 @@ impl ProjectTree {
         let mut opened = Opened::new();
         let mut checked: Vec<CheckedSync> = Vec::new();
         let mut names: BTreeMap<String, Place> = BTreeMap::new();
-        for mut sync in syncs {
+        for (mut sync, is_clean) in syncs {
             let vars: Vars = project_vars.clone().into_iter().chain(vars_of(&sync)).collect();
-            let well_formed = shape_of_sync(&mut sync, Some(&vars), problems) && self.well_formed;
+            let well_formed =
+                shape_of_sync(&mut sync, Some(&vars), problems) && is_clean && self.well_formed;
             unique_name(&sync, &mut names, problems);
             merge_defaults(&mut sync, defaults);
             let setting =

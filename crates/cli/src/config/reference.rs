@@ -6,6 +6,7 @@ use std::io::Read;
 use std::path::Path;
 
 use super::file::Place;
+use super::files::reason;
 use super::nearest::{did_you_mean, list};
 use super::node::{Node, Text, Value};
 use crate::codes::{
@@ -16,6 +17,9 @@ use crate::diagnostic::Diagnostic;
 
 /// Bytes of the longest secret file that is read.
 const SECRET_BYTES_MAX: u64 = 64 << 10;
+
+const NOT_IN_PROJECT: &str =
+    "write the value out: only `connections`, `state` and `alerts` take it from outside";
 
 /// A part of a scalar.
 #[derive(Debug, PartialEq, Eq)]
@@ -82,7 +86,7 @@ pub(super) fn substitute_vars(node: &mut Node, vars: &Vars, problems: &mut Vec<D
 /// Any reference below is a problem: nothing is substituted here.
 pub(super) fn refuse(node: &mut Node, problems: &mut Vec<Diagnostic>) {
     node.scalars_mut(&mut |scalar| {
-        let result = expand(scalar, |_| Err(not_here()));
+        let result = expand(scalar, |_| Err(not_here().with_help(NOT_IN_PROJECT)));
         apply(scalar, result, problems, false);
     });
 }
@@ -291,10 +295,7 @@ fn read_secret(path: &Path, written: &str) -> Result<String, Diagnostic> {
     let mut text = String::new();
     let limited = File::open(path).map(|file| file.take(SECRET_BYTES_MAX + 1));
     match limited.and_then(|mut file| file.read_to_string(&mut text)) {
-        Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {
-            fail("it is not UTF-8 text".to_owned())
-        }
-        Err(error) => fail(error.to_string()),
+        Err(error) => fail(reason(&error)),
         Ok(read) if read as u64 > SECRET_BYTES_MAX => {
             fail(format!("it is larger than {} KiB", SECRET_BYTES_MAX >> 10))
         }

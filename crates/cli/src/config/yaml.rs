@@ -53,6 +53,26 @@ pub(crate) fn parse(file: &Arc<SourceFile>) -> (Option<Node>, Vec<Diagnostic>) {
     (builder.root, builder.problems)
 }
 
+/// What makes a file mean something other than it shows: name, label and help.
+type Feature = [&'static str; 3];
+
+const SHARED: &str =
+    "write the value where it is used; what all syncs share belongs in `defaults:` of outflow.yml";
+const ANCHOR: Feature = ["an anchor", "anchors are not used here", SHARED];
+const ALIAS: Feature = ["an alias", "aliases are not used here", SHARED];
+const MERGE_KEY: Feature = ["a merge key", "merge keys are not used here", SHARED];
+const TAG: Feature = ["a tag", "tags are not used here", "remove the tag; put text in quotes"];
+const DOCUMENT: Feature =
+    ["a second document", "one file holds one document", "move it to a file of its own"];
+const COMPLEX_KEY: Feature =
+    ["a list or map as key", "not a word", "write a word as key, in quotes where it has brackets"];
+
+fn feature(place: &Place, [what, label, help]: &Feature) -> Diagnostic {
+    Diagnostic::error(&E0005_YAML_FEATURE, format!("{what} is not used in project files"))
+        .at(place, *label)
+        .with_help(*help)
+}
+
 /// Byte offsets of characters; the parser counts characters.
 enum Offsets {
     Ascii(usize),
@@ -106,13 +126,14 @@ impl Builder<'_> {
             Event::DocumentStart(_) => {
                 self.documents += 1;
                 if self.documents > 1 {
-                    self.feature(&place, "a second document", "one file holds one document");
+                    self.problems.push(feature(&place, &DOCUMENT));
                     return Err(Stop);
                 }
             }
             Event::Alias(_) => {
-                self.feature(&place, "an alias", "aliases are not used here");
-                self.add(Node { place, value: Value::Plain(serde_json::Value::Null) });
+                let problem = feature(&place, &ALIAS);
+                self.problems.push(problem.clone());
+                self.add(Node { place, value: Value::Unresolved(Box::new(problem)) });
             }
             Event::Scalar(text, style, anchor, tag) => {
                 self.refuse(&place, anchor, tag.as_deref());
@@ -176,11 +197,7 @@ impl Builder<'_> {
             return Err(Stop);
         }
         if self.expects_key() {
-            self.feature(
-                &self.visible(place),
-                "a key that is not a scalar",
-                "a list or map as key",
-            );
+            self.problems.push(feature(&self.visible(place), &COMPLEX_KEY));
             return Err(Stop);
         }
         self.open.push(Open { start: place.start, kind });
@@ -216,7 +233,7 @@ impl Builder<'_> {
             Some(Open { kind: OpenKind::List(items), .. }) => items.push(node),
             Some(Open { kind: OpenKind::Map { entries, key, seen }, .. }) => match key.take() {
                 Some((key, place)) => {
-                    if !seen.contains_key(&key) {
+                    if key != "<<" && !seen.contains_key(&key) {
                         seen.insert(key.clone(), place.clone());
                         entries.push(Entry { key, place, value: node });
                     }
@@ -237,7 +254,7 @@ impl Builder<'_> {
 
     fn check_key(&mut self, name: &str, place: &Place, first: Option<Place>) {
         if name == "<<" {
-            self.feature(place, "a merge key", "merge keys are not used here");
+            self.problems.push(feature(place, &MERGE_KEY));
         } else if let Some(first) = first {
             self.problems.push(
                 Diagnostic::error(&E0004_DUPLICATE_KEY, format!("`{name}` is written twice"))
@@ -249,21 +266,11 @@ impl Builder<'_> {
 
     fn refuse(&mut self, place: &Place, anchor: usize, tag: Option<&Tag>) {
         // Nothing is said twice: `!!str &a x` is one problem to mend.
-        if let Some(tag) = tag {
-            let shown = if tag.is_yaml_core_schema() {
-                format!("the tag `!!{}`", tag.suffix)
-            } else {
-                format!("the tag `{tag}`")
-            };
-            self.feature(&self.visible(place), &shown, "quote the value if it is text");
+        if tag.is_some() {
+            self.problems.push(feature(&self.visible(place), &TAG));
         } else if anchor != 0 {
-            self.feature(&self.visible(place), "an anchor", "anchors are not used here");
+            self.problems.push(feature(&self.visible(place), &ANCHOR));
         }
-    }
-
-    fn feature(&mut self, place: &Place, what: &str, label: &str) {
-        let message = format!("{what} is not used in project files");
-        self.problems.push(Diagnostic::error(&E0005_YAML_FEATURE, message).at(place, label));
     }
 
     /// The place, or the rest of its line where it is empty.

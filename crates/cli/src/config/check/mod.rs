@@ -124,7 +124,18 @@ pub(super) fn sync(
         places,
     };
     problems.extend(privacy::check(node, &checked));
+    mapping(&checked, problems);
     Some(checked)
+}
+
+/// Mistakes of the mapping that show without a model and a destination.
+fn mapping(checked: &CheckedSync, problems: &mut Vec<Diagnostic>) {
+    for error in transform::check(&checked.sync.mappings, &checked.sync.match_on) {
+        // Refused above, at the very key.
+        if error.code != &transform::codes::E0209_NOT_SUPPORTED {
+            problems.push(checked.mapping_error(&error));
+        }
+    }
 }
 
 /// Reads the parts of a sync one by one, so that one wrong part hides no problem of another.
@@ -220,7 +231,7 @@ fn connection<'a>(
             };
             let help = match fitting.is_empty() {
                 true => "declare one under `connections:` of outflow.yml".to_owned(),
-                false => format!("use one of {}", list(fitting)),
+                false => format!("use {}", list(fitting)),
             };
             Err(Diagnostic::error(&E0103_CONNECTION_SIDE, format!("`{name}` is {is}; {needs}"))
                 .at(place, is)
@@ -353,6 +364,7 @@ fn within_limits(
     }
     if let Some((mode, entry)) = mode.zip(node.entry("mode"))
         && !limits.modes.contains(&mode)
+        && !problems.iter().any(|problem| problem.place() == Some(&entry.place))
     {
         let modes = list(limits.modes.iter().map(|mode| mode.as_str()));
         problems.push(

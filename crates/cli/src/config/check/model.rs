@@ -9,6 +9,7 @@ use flow::Relation;
 use super::{Setting, Side, connection};
 use crate::codes::{E0106_EMPTY_SQL, E0107_SQL_FILE};
 use crate::config::file::Place;
+use crate::config::files::reason;
 use crate::config::node::{Entry, Node};
 use crate::config::open::Opened;
 use crate::config::reference::substitute_sql;
@@ -137,15 +138,6 @@ fn read(root: &Path, written: &str) -> Result<String, String> {
         return Err(format!("it is larger than {} MiB", SQL_BYTES_MAX >> 20));
     }
     Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
-}
-
-fn reason(error: &std::io::Error) -> String {
-    match error.kind() {
-        std::io::ErrorKind::NotFound => "there is no such file".to_owned(),
-        std::io::ErrorKind::PermissionDenied => "it may not be read".to_owned(),
-        std::io::ErrorKind::InvalidData => "it is not UTF-8 text".to_owned(),
-        _ => error.to_string(),
-    }
 }
 
 #[cfg(test)]

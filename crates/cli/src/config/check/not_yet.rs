@@ -52,7 +52,7 @@ const SYNC: &[NotYet] = &[
         what: "a snapshot kept in the warehouse",
         help: "remove `store`; the ledger finds what changed",
     },
-    any(&["model", "dbt"], "dbt models", "name the relation that dbt builds with `table:`"),
+    any(&["model", "dbt"], "a dbt model", "name the relation that dbt builds with `table:`"),
     any(&["removed"], "`removed`", "remove it; rows that left the model are not acted on"),
     any(&["mappings", "*", "lookup"], "`lookup`", "join the other record's id into the model"),
     NotYet {
@@ -136,7 +136,7 @@ fn found(node: &Node, row: &NotYet) -> Vec<Diagnostic> {
             }
         })
         .map(|entry| {
-            Diagnostic::error(&E0040_NOT_YET, format!("this version cannot do {}", row.what))
+            Diagnostic::error(&E0040_NOT_YET, format!("{} is not in this version yet", row.what))
                 .at(&entry.place, "not in this version")
                 .with_help(row.help)
         })

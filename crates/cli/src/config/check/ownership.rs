@@ -23,6 +23,8 @@ pub(crate) fn check(syncs: &[CheckedSync]) -> Vec<Diagnostic> {
                 None => {
                     owners.insert((destination, object, field), (name, place));
                 }
+                // Two syncs of one name are reported as such.
+                Some((owner, _)) if *owner == name => {}
                 Some((owner, first)) => problems.push(
                     Diagnostic::error(
                         &E0112_FIELD_OWNED_TWICE,

@@ -2,7 +2,9 @@
 
 use serde_json::Value as Json;
 
-use super::{Shape, Spot, branches, not_allowed, own_choices, unknown_key, wrong_type};
+use super::{
+    Shape, Spot, branches, is_misspelled, not_allowed, own_choices, unknown_key, wrong_type,
+};
 use crate::codes::{E0011_MISSING_KEY, E0016_EXACTLY_ONE};
 use crate::config::nearest::list;
 use crate::config::node::{Entry, Value};
@@ -12,6 +14,7 @@ impl<'s> Shape<'s> {
     pub(super) fn alternatives(
         self,
         spot: Spot<'_>,
+        schema: &Json,
         branches: &[Json],
         exactly_one: bool,
         problems: &mut Vec<Diagnostic>,
@@ -20,7 +23,10 @@ impl<'s> Shape<'s> {
             return;
         }
         if let Some(keys) = required_only(branches) {
-            self.one_key(spot, &keys, exactly_one, problems);
+            let entries = spot.node.entries();
+            if !keys.iter().any(|key| is_misspelled(entries, schema, key)) {
+                self.one_key(spot, &keys, exactly_one, problems);
+            }
             return;
         }
         let holding = branches.iter().filter(|branch| self.holds(spot, branch)).count();
@@ -91,7 +97,7 @@ impl<'s> Shape<'s> {
                 let mut types: Vec<&str> =
                     branches.iter().flat_map(|branch| self.types(branch)).collect();
                 types.dedup();
-                problems.push(wrong_type(spot, &types));
+                problems.push(wrong_type(spot, &types, &Json::Null));
             }
             [only] => self.visit(spot, only, problems),
             _ => self.meant(spot, &fitting, problems),

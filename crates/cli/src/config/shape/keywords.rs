@@ -42,20 +42,25 @@ pub(super) fn scalar(spot: Spot<'_>, schema: &Json, problems: &mut Vec<Diagnosti
 fn form(spot: Spot<'_>, text: &str, schema: &Json, problems: &mut Vec<Diagnostic>) {
     let Some(pattern) = schema.get("pattern").and_then(Json::as_str) else { return };
     if Regex::new(pattern).is_ok_and(|pattern| !pattern.is_match(text)) {
-        problems.push(wrong_form(spot, schema, pattern));
+        problems.push(wrong_form(spot, schema));
     }
 }
 
-fn wrong_form(spot: Spot<'_>, schema: &Json, pattern: &str) -> Diagnostic {
+/// What a text of this schema looks like.
+pub(super) fn form_in_words(schema: &Json) -> String {
+    let pattern = schema.get("pattern").and_then(Json::as_str).unwrap_or_default();
+    let about = schema.get("description").and_then(Json::as_str);
+    about.map_or_else(|| format!("text of the form {pattern}"), lower_first)
+}
+
+fn wrong_form(spot: Spot<'_>, schema: &Json) -> Diagnostic {
     let message = match spot.written() {
         Some(written) => format!("{} cannot be {written}", spot.name),
         None => format!("{} does not have the expected form", spot.name),
     };
-    let about = schema.get("description").and_then(Json::as_str);
-    let expected = about.map_or_else(|| format!("text of the form {pattern}"), lower_first);
     Diagnostic::error(&E0014_WRONG_FORM, message)
         .at(spot.place(), "not in the expected form")
-        .with_help(format!("expected {expected}"))
+        .with_help(format!("expected {}", form_in_words(schema)))
 }
 
 /// `A duration` -> `a duration`, on one line and without the full stop.
@@ -112,7 +117,7 @@ pub(super) fn map(
         let name = format!("the name `{}`", entry.key);
         let key = Node { place: entry.place.clone(), value: Value::Plain(Json::Null) };
         let spot = Spot { node: &key, name: &name, key: &entry.place, secret: true };
-        problems.push(wrong_form(spot, names, pattern));
+        problems.push(wrong_form(spot, names));
     }
 }
 

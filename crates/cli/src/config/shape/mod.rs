@@ -8,8 +8,8 @@ mod keywords;
 use serde_json::Value as Json;
 
 use super::file::Place;
-use super::nearest::{did_you_mean, list};
-use super::node::{Node, Value};
+use super::nearest::{did_you_mean, list, nearest};
+use super::node::{Entry, Node, Value};
 use super::scalar::resolve;
 use crate::codes::{
     E0010_UNKNOWN_KEY, E0011_MISSING_KEY, E0012_WRONG_TYPE, E0013_VALUE_NOT_ALLOWED,
@@ -143,7 +143,7 @@ impl<'s> Shape<'s> {
         }
         let types = own_types(schema);
         if !types.is_empty() && !types.iter().any(|name| has_type(spot.node, name)) {
-            problems.push(wrong_type(spot, &types));
+            problems.push(wrong_type(spot, &types, schema));
             return;
         }
         for branch in branches(schema, "allOf") {
@@ -156,7 +156,7 @@ impl<'s> Shape<'s> {
             self.visit(spot, then, problems);
         }
         for (key, exactly_one) in [("oneOf", true), ("anyOf", false)] {
-            self.alternatives(spot, branches(schema, key), exactly_one, problems);
+            self.alternatives(spot, schema, branches(schema, key), exactly_one, problems);
         }
         if let Some(choices) = own_choices(schema)
             && !choices.contains(&spot.node.to_json())
@@ -210,7 +210,8 @@ impl<'s> Shape<'s> {
         }
         for key in schema.get("required").and_then(Json::as_array).into_iter().flatten() {
             let Some(key) = key.as_str() else { continue };
-            if entries.iter().all(|entry| entry.key != key) {
+            let is_missing = entries.iter().all(|entry| entry.key != key);
+            if is_missing && !is_misspelled(entries, schema, key) {
                 let schema = known.and_then(|known| known.get(key));
                 problems.push(missing_key(spot, key, schema.and_then(|schema| self.about(schema))));
             }
@@ -299,7 +300,17 @@ fn type_in_words(name: &str) -> &'static str {
     }
 }
 
-fn wrong_type(spot: Spot<'_>, types: &[&str]) -> Diagnostic {
+/// Whether an unknown key is most likely meant to be this one, so that it is not missing besides.
+fn is_misspelled(entries: &[Entry], schema: &Json, key: &str) -> bool {
+    let Some(known) = schema.get("properties").and_then(Json::as_object) else { return false };
+    let closed = schema.get("additionalProperties") == Some(&Json::Bool(false));
+    let unknown = entries.iter().filter(|entry| closed && !known.contains_key(&entry.key));
+    unknown
+        .map(|entry| nearest(&entry.key, known.keys().map(String::as_str)))
+        .any(|near| near == Some(key))
+}
+
+fn wrong_type(spot: Spot<'_>, types: &[&str], schema: &Json) -> Diagnostic {
     let mut words: Vec<&str> = types.iter().map(|name| type_in_words(name)).collect();
     words.dedup();
     let expected = words.join(" or ");
@@ -316,6 +327,9 @@ fn wrong_type(spot: Spot<'_>, types: &[&str]) -> Diagnostic {
             .at(spot.place(), format!("expected {expected}"));
     let written = spot.node.as_text().unwrap_or_default().to_lowercase();
     match (&spot.node.value, types) {
+        (Value::Plain(_), ["string"]) if schema.get("pattern").is_some() => {
+            problem.with_help(format!("expected {}", keywords::form_in_words(schema)))
+        }
         (Value::Plain(Json::Null), _) => problem.with_help("write a value, or remove the key"),
         (Value::Text(_), ["boolean"]) if matches!(written.as_str(), "yes" | "on" | "y") => {
             problem.with_help("in YAML 1.2 this is text: write `true`")

@@ -87,16 +87,26 @@ fn the_validator_knows_every_keyword_of_our_schemas() {
     known_keywords(sync_schema());
 }
 
+/// A schema and the `jsonschema` crate's reading of it.
+struct Both {
+    schema: &'static Json,
+    theirs: jsonschema::Validator,
+}
+
+fn both(schema: &'static Json) -> Both {
+    Both { schema, theirs: jsonschema::validator_for(schema).expect("a valid schema") }
+}
+
 /// Whether the text is accepted, by our validator and by the `jsonschema` crate; they must agree.
 #[track_caller]
-fn accepted(schema: &Json, text: &str) -> bool {
+fn accepted(both: &Both, text: &str) -> bool {
     let (node, problems) = yaml::parse(&SourceFile::new("test.yml", text));
     assert!(problems.is_empty(), "{problems:?}\n{text}");
     let node = node.expect("a document");
-    let ours = Shape::new(schema).check(&node, "the file");
-    let validator = jsonschema::validator_for(schema).expect("a valid schema");
+    let ours = Shape::new(both.schema).check(&node, "the file");
     let json = node.to_json();
-    let theirs: Vec<String> = validator.iter_errors(&json).map(|error| error.to_string()).collect();
+    let theirs: Vec<String> =
+        both.theirs.iter_errors(&json).map(|error| error.to_string()).collect();
     assert_eq!(ours.is_empty(), theirs.is_empty(), "{text}\nours: {ours:#?}\ntheirs: {theirs:#?}");
     ours.is_empty()
 }
@@ -105,21 +115,23 @@ fn accepted(schema: &Json, text: &str) -> bool {
 fn the_design_s_example_files_are_accepted() {
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/design");
     let read = |name: &str| std::fs::read_to_string(fixtures.join(name)).expect(name);
-    assert!(accepted(project_schema(), &read("outflow.yml")));
+    let (project, sync) = (both(project_schema()), both(sync_schema()));
+    assert!(accepted(&project, &read("outflow.yml")));
     for name in
         ["hris_employees_to_zendesk", "itsm_cases_to_salesforce", "product_usage_to_hubspot"]
     {
-        assert!(accepted(sync_schema(), &read(&format!("syncs/{name}.yml"))), "{name}");
+        assert!(accepted(&sync, &read(&format!("syncs/{name}.yml"))), "{name}");
     }
 }
 
 #[test]
 fn our_validator_and_jsonschema_agree_about_broken_files() {
-    let (project, sync) = (project_schema(), sync_schema());
-    assert!(accepted(project, PROJECT));
-    assert!(accepted(sync, SYNC));
+    let (project, sync) = (both(project_schema()), both(sync_schema()));
+    assert!(accepted(&project, PROJECT));
+    assert!(accepted(&sync, SYNC));
     let mut refused = 0;
-    for (schema, text, values) in [(project, PROJECT, PROJECT_VALUES), (sync, SYNC, SYNC_VALUES)] {
+    for (schema, text, values) in [(&project, PROJECT, PROJECT_VALUES), (&sync, SYNC, SYNC_VALUES)]
+    {
         // Every line removed, every key misspelled, every value replaced by others.
         let lines: Vec<&str> = text.lines().collect();
         for index in 0..lines.len() {

@@ -4,100 +4,97 @@ use super::{Folder, SYNC, broken, places, shown};
 
 #[test]
 fn a_file_that_is_not_plain_yaml_is_refused_at_its_place() {
-    insta::assert_snapshot!(broken(&[
+    let seen = broken(&[
         (
             "an unclosed bracket",
             &[("syncs/usage.yml", "tags: [growth]", "tags: [growth")],
-            &["E0003 syncs/usage.yml:6:6"]
+            &["E0003 syncs/usage.yml:6:6"],
         ),
         (
             "a colon too many",
             &[("syncs/usage.yml", "Usage per user.", "Usage: per user.")],
-            &["E0003 syncs/usage.yml:3:19"]
+            &["E0003 syncs/usage.yml:3:19"],
         ),
         ("a tab", &[("syncs/usage.yml", "  table:", "\ttable:")], &["E0003 syncs/usage.yml:8:1"]),
         (
             "wrong indentation",
             &[("syncs/usage.yml", "  table:", " table:")],
-            &["E0003 syncs/usage.yml:8:2"]
+            &["E0003 syncs/usage.yml:8:2"],
         ),
         (
             "an unclosed quote",
             &[("syncs/usage.yml", "owner: growth", "owner: \"growth")],
-            &["E0003 syncs/usage.yml:4:8"]
+            &["E0003 syncs/usage.yml:4:8"],
         ),
         (
             "a key written twice",
             &[("syncs/usage.yml", "tags: [growth]", "owner: x")],
-            &["E0004 syncs/usage.yml:5:1"]
+            &["E0004 syncs/usage.yml:5:1"],
         ),
         (
             "a field mapped twice",
             &[("syncs/usage.yml", "  phone: {", "  plan: {")],
-            &["E0004 syncs/usage.yml:23:3"]
+            &["E0004 syncs/usage.yml:23:3"],
         ),
         (
             "an anchor",
             &[("syncs/usage.yml", "tags: [growth]", "tags: &t [growth]")],
-            &["E0005 syncs/usage.yml:5:7"]
+            &["E0005 syncs/usage.yml:5:7"],
         ),
         (
             "an anchor and an alias",
             &[
                 ("syncs/usage.yml", "user_id", "&id user_id"),
-                ("syncs/usage.yml", "firstname: first_name", "firstname: *id")
+                ("syncs/usage.yml", "firstname: first_name", "firstname: *id"),
             ],
-            &[
-                "E0005 syncs/usage.yml:9:16",
-                "E0005 syncs/usage.yml:21:14",
-                "E0012 syncs/usage.yml:21:14"
-            ]
+            &["E0005 syncs/usage.yml:9:16", "E0005 syncs/usage.yml:21:14"],
         ),
         (
             "a merge key",
             &[("syncs/usage.yml", "delivery:\n", "delivery:\n  <<: { max_concurrency: 1 }\n")],
-            &["E0005 syncs/usage.yml:27:3", "E0010 syncs/usage.yml:27:3"]
+            &["E0005 syncs/usage.yml:27:3"],
         ),
         (
             "a tag",
             &[("syncs/usage.yml", "user_id", "!!str user_id")],
-            &["E0005 syncs/usage.yml:9:16"]
+            &["E0005 syncs/usage.yml:9:16"],
         ),
         (
             "two documents",
             &[("syncs/usage.yml", "model:\n", "---\nmodel:\n")],
-            &["E0005 syncs/usage.yml:6:1"]
+            &["E0005 syncs/usage.yml:6:1"],
         ),
         (
             "a map as key",
             &[("syncs/usage.yml", "tags: [growth]", "? { a: 1 }\n: x")],
-            &["E0005 syncs/usage.yml:5:3"]
+            &["E0005 syncs/usage.yml:5:3"],
         ),
         (
             "leading zeros",
             &[("syncs/usage.yml", "firstname: first_name", "firstname: { const: 007 }")],
-            &["E0007 syncs/usage.yml:21:23"]
+            &["E0007 syncs/usage.yml:21:23"],
         ),
         (
             "too many digits",
             &[(
                 "syncs/usage.yml",
                 "firstname: first_name",
-                "firstname: { const: 123456789012345678901 }"
+                "firstname: { const: 123456789012345678901 }",
             )],
-            &["E0007 syncs/usage.yml:21:23"]
+            &["E0007 syncs/usage.yml:21:23"],
         ),
         (
             "an empty sync file",
             &[("syncs/usage.yml", "", "# nothing\n")],
-            &["E0003 syncs/usage.yml:1:1"]
+            &["E0003 syncs/usage.yml:1:1"],
         ),
         (
             "a list instead of a map",
             &[("syncs/usage.yml", "", "- version: 1\n")],
-            &["E0012 syncs/usage.yml:1:1"]
+            &["E0012 syncs/usage.yml:1:1"],
         ),
-    ]));
+    ]);
+    insta::assert_snapshot!(seen);
 }
 
 #[test]

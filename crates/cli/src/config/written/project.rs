@@ -1,8 +1,9 @@
 //! The keys of `outflow.yml`.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 
 use super::{
@@ -18,8 +19,7 @@ use super::{
 pub(crate) struct ProjectFile {
     version: Version,
     /// The project's name; part of the state and of what the warehouse sees as application name.
-    #[schemars(regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$"))]
-    project: String,
+    project: ProjectName,
     state: Option<StateSection>,
     /// Warehouses and destinations, by the name syncs use.
     #[schemars(extend("propertyNames" = { "pattern": NAME, "description": NAME_IN_WORDS }))]
@@ -31,6 +31,23 @@ pub(crate) struct ProjectFile {
     /// Values for `${var:name}` in sync files.
     vars: Option<Vars>,
     alerts: Option<Alerts>,
+}
+
+/// The project's name.
+struct ProjectName;
+
+impl JsonSchema for ProjectName {
+    fn schema_name() -> Cow<'static, str> {
+        "ProjectName".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "pattern": "^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$",
+            "description": "A name: letters, digits, `_`, `.` and `-`, 63 at most.",
+        })
+    }
 }
 
 /// Where watermarks, ledger, runs and rejects are kept.
