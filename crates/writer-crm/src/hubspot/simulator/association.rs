@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use simulator::Call;
 
 use super::batch::count;
-use super::body::JsonBody;
+use super::body::Posted;
 use super::input::{self, Id, Inputs, LinkType, Text};
 use super::link::{self, LinkKind, kinds};
 use super::object::Object;
@@ -101,8 +101,7 @@ fn lost(problem: Problem, from: &str, to: &str) -> Value {
 pub(super) async fn create(
     State(portal): State<Arc<Portal>>,
     Path(names): Path<(String, String)>,
-    Extension(call): Extension<Call>,
-    JsonBody(bytes): JsonBody,
+    Posted { call, bytes }: Posted,
 ) -> Answer {
     let between = Between::read(&portal, &names)?;
     let body: Inputs<Pair<'_>> = input::parse(&bytes).map_err(Problem::validation)?;
@@ -145,8 +144,7 @@ fn join(
 pub(super) async fn create_default(
     State(portal): State<Arc<Portal>>,
     Path(names): Path<(String, String)>,
-    Extension(call): Extension<Call>,
-    JsonBody(bytes): JsonBody,
+    Posted { call, bytes }: Posted,
 ) -> Answer {
     let between = Between::read(&portal, &names)?;
     let body: Inputs<Pair<'_>> = input::parse(&bytes).map_err(Problem::validation)?;
@@ -189,8 +187,7 @@ fn shown(portal: &Portal, between: Between, id: u64) -> Vec<Value> {
 pub(super) async fn read(
     State(portal): State<Arc<Portal>>,
     Path(names): Path<(String, String)>,
-    Extension(call): Extension<Call>,
-    JsonBody(bytes): JsonBody,
+    Posted { call, bytes }: Posted,
 ) -> Answer {
     let between = Between::read(&portal, &names)?;
     let body: Inputs<From<'_>> = input::parse(&bytes).map_err(Problem::validation)?;
@@ -216,8 +213,7 @@ pub(super) async fn read(
 pub(super) async fn archive(
     State(portal): State<Arc<Portal>>,
     Path(names): Path<(String, String)>,
-    Extension(call): Extension<Call>,
-    JsonBody(bytes): JsonBody,
+    Posted { call, bytes }: Posted,
 ) -> Answer {
     let between = Between::read(&portal, &names)?;
     let body: Inputs<Fan<'_>> = input::parse(&bytes).map_err(Problem::validation)?;
@@ -236,8 +232,7 @@ pub(super) async fn archive(
 pub(super) async fn archive_labels(
     State(portal): State<Arc<Portal>>,
     Path(names): Path<(String, String)>,
-    Extension(call): Extension<Call>,
-    JsonBody(bytes): JsonBody,
+    Posted { call, bytes }: Posted,
 ) -> Answer {
     let between = Between::read(&portal, &names)?;
     let body: Inputs<Pair<'_>> = input::parse(&bytes).map_err(Problem::validation)?;
@@ -269,8 +264,7 @@ type OnePath = (String, String, String, String);
 pub(super) async fn put(
     State(portal): State<Arc<Portal>>,
     Path((from, from_id, to, to_id)): Path<OnePath>,
-    Extension(call): Extension<Call>,
-    JsonBody(bytes): JsonBody,
+    Posted { call, bytes }: Posted,
 ) -> Answer {
     call.set_rows(1);
     let between = Between::read(&portal, &(from, to))?;

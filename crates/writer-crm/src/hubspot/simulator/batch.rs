@@ -3,11 +3,11 @@
 use std::io::Write as _;
 use std::sync::Arc;
 
-use axum::extract::{Extension, Path, State};
+use axum::extract::{Path, State};
 use serde_json::{Value, json};
 use simulator::Call;
 
-use super::body::JsonBody;
+use super::body::Posted;
 use super::input::{self, CreateInput, Id, Inputs, ReadInputs, Text, UpsertInput};
 use super::object::Object;
 use super::portal::{Portal, name_of};
@@ -17,7 +17,7 @@ use super::reply::{
 use super::schema::{Origin, Schema};
 use super::time::iso;
 use super::view::View;
-use super::write::{Done, Refused, Row, Sent, Verb, apply, prepare};
+use super::write::{Done, Refused, Row, Sent, Verb, Work, apply, prepare};
 
 /// Rows a batch call may hold.
 pub(super) const ROWS_MAX: usize = 100;
@@ -37,25 +37,24 @@ pub(super) fn count(call: &Call, rows: usize, rows_max: usize) -> Result<(), Pro
 pub(super) async fn upsert(
     State(portal): State<Arc<Portal>>,
     Path(object): Path<String>,
-    Extension(call): Extension<Call>,
-    JsonBody(bytes): JsonBody,
+    Posted { call, bytes }: Posted,
 ) -> Answer {
-    named(&portal, &object, &call, &bytes, Verb::Upsert)
+    let object = portal.object(&object)?;
+    named(Work { portal: &portal, object, call: &call, verb: Verb::Upsert }, &bytes)
 }
 
 pub(super) async fn update(
     State(portal): State<Arc<Portal>>,
     Path(object): Path<String>,
-    Extension(call): Extension<Call>,
-    JsonBody(bytes): JsonBody,
+    Posted { call, bytes }: Posted,
 ) -> Answer {
-    named(&portal, &object, &call, &bytes, Verb::Update)
+    let object = portal.object(&object)?;
+    named(Work { portal: &portal, object, call: &call, verb: Verb::Update }, &bytes)
 }
 
-fn named(portal: &Portal, object: &str, call: &Call, bytes: &[u8], verb: Verb) -> Answer {
-    let object = portal.object(object)?;
+fn named(work: Work<'_>, bytes: &[u8]) -> Answer {
     let body: Inputs<UpsertInput<'_>> = input::parse(bytes).map_err(Problem::validation)?;
-    count(call, body.inputs.len(), ROWS_MAX)?;
+    count(work.call, body.inputs.len(), ROWS_MAX)?;
     let sent = body.inputs.into_iter().map(|input| Sent {
         id: Some(input.id),
         id_property: input.id_property,
@@ -63,14 +62,13 @@ fn named(portal: &Portal, object: &str, call: &Call, bytes: &[u8], verb: Verb) -
         values: input.properties,
         links: Vec::new(),
     });
-    write(portal, object, call, verb, sent.collect())
+    write(work, sent.collect())
 }
 
 pub(super) async fn create(
     State(portal): State<Arc<Portal>>,
     Path(object): Path<String>,
-    Extension(call): Extension<Call>,
-    JsonBody(bytes): JsonBody,
+    Posted { call, bytes }: Posted,
 ) -> Answer {
     let object = portal.object(&object)?;
     let body: Inputs<CreateInput<'_>> = input::parse(&bytes).map_err(Problem::validation)?;
@@ -82,16 +80,17 @@ pub(super) async fn create(
         values: input.properties,
         links: input.associations,
     });
-    write(&portal, object, &call, Verb::Create, sent.collect())
+    let work = Work { portal: &portal, object, call: &call, verb: Verb::Create };
+    write(work, sent.collect())
 }
 
-fn write(portal: &Portal, object: Object, call: &Call, verb: Verb, sent: Vec<Sent<'_>>) -> Answer {
-    let now_ms = call.arrived().unix_ms;
-    let mut rows = prepare(&portal.schema(object), call, verb, sent)?;
-    let done = apply(portal, object, now_ms, &mut rows, verb)?;
-    let schema = portal.schema(object);
-    let shown = Shown { schema: &schema, rows: &rows, done: &done, verb };
-    Ok(shown.answer(call, now_ms, portal.options.shuffle))
+fn write(work: Work<'_>, sent: Vec<Sent<'_>>) -> Answer {
+    let mut rows = prepare(work, sent)?;
+    let done = apply(work, &mut rows)?;
+    let schema = work.portal.schema(work.object);
+    let modified = name_of(&schema, Origin::Modified);
+    let shown = Shown { schema: &schema, rows: &rows, done: &done, verb: work.verb, modified };
+    Ok(shown.answer(work.call, work.portal.options.shuffle))
 }
 
 /// The outcome of a write call, about to be shown.
@@ -100,10 +99,12 @@ struct Shown<'a> {
     rows: &'a [Row<'a>],
     done: &'a [Result<Done, Refused>],
     verb: Verb,
+    /// The object's name for the time of its last change.
+    modified: &'a str,
 }
 
 impl Shown<'_> {
-    fn answer(&self, call: &Call, now_ms: i64, shuffle: bool) -> axum::response::Response {
+    fn answer(&self, call: &Call, shuffle: bool) -> axum::response::Response {
         let errors: Vec<Value> = self
             .rows
             .iter()
@@ -115,14 +116,13 @@ impl Shown<'_> {
         let good = if self.verb == Verb::Create { 201 } else { 200 };
         let status = order.status.unwrap_or(if errors.is_empty() { good } else { 207 });
         let mut out = open_batch(order.rows.len());
-        let modified = name_of(self.schema, Origin::Modified);
         for row in order.rows {
             if let Ok(done) = &self.done[row] {
-                self.push(&mut out, &self.rows[row], done, modified);
+                self.push(&mut out, &self.rows[row], done);
             }
         }
         let errors = if order.empty { Vec::new() } else { errors };
-        let now = iso(now_ms);
+        let now = iso(call.arrived().unix_ms);
         close_batch(
             out,
             &Frame {
@@ -134,7 +134,7 @@ impl Shown<'_> {
         )
     }
 
-    fn push(&self, out: &mut Vec<u8>, row: &Row<'_>, done: &Done, modified: &str) {
+    fn push(&self, out: &mut Vec<u8>, row: &Row<'_>, done: &Done) {
         let _ = write!(out, r#"{{"id":"{}","properties":{{"#, done.id);
         for (index, value) in &row.changes {
             let value = Some(&**value).filter(|value| !value.is_empty());
@@ -142,7 +142,7 @@ impl Shown<'_> {
         }
         let (created, updated) = (iso(done.created_ms), iso(done.updated_ms));
         push_pair(out, "createdate", Some(&created));
-        push_pair(out, modified, Some(&updated));
+        push_pair(out, self.modified, Some(&updated));
         let _ = write!(
             out,
             r#""hs_object_id":"{}"}},"createdAt":"{created}","updatedAt":"{updated}","archived":false"#,
@@ -199,8 +199,7 @@ impl Order {
 pub(super) async fn read(
     State(portal): State<Arc<Portal>>,
     Path(object): Path<String>,
-    Extension(call): Extension<Call>,
-    JsonBody(bytes): JsonBody,
+    Posted { call, bytes }: Posted,
 ) -> Answer {
     let object = portal.object(&object)?;
     let body: ReadInputs<'_> = input::parse(&bytes).map_err(Problem::validation)?;
@@ -269,8 +268,7 @@ fn not_found(object: Object, ids: &[&str]) -> Vec<Value> {
 pub(super) async fn archive(
     State(portal): State<Arc<Portal>>,
     Path(object): Path<String>,
-    Extension(call): Extension<Call>,
-    JsonBody(bytes): JsonBody,
+    Posted { call, bytes }: Posted,
 ) -> Answer {
     let object = portal.object(&object)?;
     let body: Inputs<Id<'_>> = input::parse(&bytes).map_err(Problem::validation)?;

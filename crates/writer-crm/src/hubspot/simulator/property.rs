@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::body::JsonBody;
+use super::body::Posted;
 use super::input;
 use super::options::parse_property;
 use super::portal::Portal;
@@ -98,7 +98,7 @@ pub(super) async fn get(
 pub(super) async fn create(
     State(portal): State<Arc<Portal>>,
     Path(object): Path<String>,
-    JsonBody(bytes): JsonBody,
+    Posted { bytes, .. }: Posted,
 ) -> Answer {
     let object = portal.object(&object)?;
     let body: NewProperty = input::parse(&bytes).map_err(Problem::validation)?;

@@ -3,13 +3,12 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use axum::extract::{Extension, Path, State};
+use axum::extract::{Path, State};
 use serde::Deserialize;
 use serde_json::json;
-use simulator::Call;
 
 use super::batch::wanted;
-use super::body::JsonBody;
+use super::body::Posted;
 use super::input;
 use super::portal::Portal;
 use super::record::Fields;
@@ -133,8 +132,7 @@ impl Request {
 pub(super) async fn search(
     State(portal): State<Arc<Portal>>,
     Path(object): Path<String>,
-    Extension(call): Extension<Call>,
-    JsonBody(bytes): JsonBody,
+    Posted { call, bytes }: Posted,
 ) -> Answer {
     let object = portal.object(&object)?;
     let request: Request = input::parse(&bytes).map_err(Problem::validation)?;

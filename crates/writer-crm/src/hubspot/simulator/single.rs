@@ -7,13 +7,13 @@ use serde_json::json;
 use simulator::Call;
 
 use super::batch::wanted;
-use super::body::JsonBody;
+use super::body::Posted;
 use super::input::{self, SingleInput, Text};
 use super::object::Object;
 use super::portal::Portal;
 use super::reply::{Answer, Problem, drop_comma, json_response, no_content};
 use super::view::View;
-use super::write::{Sent, Verb, apply, prepare};
+use super::write::{Sent, Verb, Work, apply, prepare};
 
 /// Records a page of the list may hold.
 const PAGE_MAX: u32 = 100;
@@ -101,7 +101,7 @@ pub(super) async fn list(
 }
 
 /// Shows one record, or says that it is not there.
-fn show(portal: &Portal, object: Object, id: &str, query: &Asked, status: u16) -> Answer {
+fn show(portal: &Portal, object: Object, id: &str, query: &Asked) -> Result<Vec<u8>, Problem> {
     let schema = portal.schema(object);
     let store = portal.store(object);
     let position = match query.id_property.as_deref() {
@@ -119,7 +119,7 @@ fn show(portal: &Portal, object: Object, id: &str, query: &Asked, status: u16) -
     let names = wanted(object, &query.properties);
     let view = View { schema: &schema, id: store.id(position), record: store.at(position) };
     view.push(&mut out, &names);
-    Ok(json_response(status, out))
+    Ok(out)
 }
 
 pub(super) async fn get(
@@ -128,14 +128,14 @@ pub(super) async fn get(
     pairs: Pairs,
 ) -> Answer {
     let object = portal.object(&object)?;
-    show(&portal, object, &id, &Asked::read(pairs)?, 200)
+    let shown = show(&portal, object, &id, &Asked::read(pairs)?)?;
+    Ok(json_response(200, shown))
 }
 
 pub(super) async fn create(
     State(portal): State<Arc<Portal>>,
     Path(object): Path<String>,
-    Extension(call): Extension<Call>,
-    JsonBody(bytes): JsonBody,
+    Posted { call, bytes }: Posted,
 ) -> Answer {
     let object = portal.object(&object)?;
     let body: SingleInput<'_> = input::parse(&bytes).map_err(Problem::validation)?;
@@ -146,15 +146,14 @@ pub(super) async fn create(
         values: body.properties,
         links: body.associations,
     };
-    write(&portal, object, &call, Verb::Create, sent)
+    write(Work { portal: &portal, object, call: &call, verb: Verb::Create }, sent)
 }
 
 pub(super) async fn update(
     State(portal): State<Arc<Portal>>,
     Path((object, id)): Path<(String, String)>,
     pairs: Pairs,
-    Extension(call): Extension<Call>,
-    JsonBody(bytes): JsonBody,
+    Posted { call, bytes }: Posted,
 ) -> Answer {
     let object = portal.object(&object)?;
     let query = Asked::read(pairs)?;
@@ -166,6 +165,7 @@ pub(super) async fn update(
         values: body.properties,
         links: Vec::new(),
     };
+    let work = Work { portal: &portal, object, call: &call, verb: Verb::Update };
     // One record may be found by its e-mail address here, which a batch update refuses.
     let by_email = sent.id_property.as_ref().is_some_and(|name| name.0 == "email");
     if by_email {
@@ -177,22 +177,23 @@ pub(super) async fn update(
         let id = Some(Text(store.id(position).to_string().into()));
         drop(store);
         drop(schema);
-        return write(&portal, object, &call, Verb::Update, Sent { id, id_property: None, ..sent });
+        return write(work, Sent { id, id_property: None, ..sent });
     }
-    write(&portal, object, &call, Verb::Update, sent)
+    write(work, sent)
 }
 
-fn write(portal: &Portal, object: Object, call: &Call, verb: Verb, sent: Sent<'_>) -> Answer {
-    call.set_rows(1);
+fn write(work: Work<'_>, sent: Sent<'_>) -> Answer {
+    work.call.set_rows(1);
     let names: Vec<String> = sent.values.0.iter().map(|(name, _)| name.to_string()).collect();
-    let mut rows = prepare(&portal.schema(object), call, verb, vec![sent])?;
-    let done = apply(portal, object, call.arrived().unix_ms, &mut rows, verb)?;
+    let mut rows = prepare(work, vec![sent])?;
+    let done = apply(work, &mut rows)?;
     match done.into_iter().next() {
         Some(Ok(done)) => {
-            let properties = names.into_iter().chain(wanted(object, &[])).collect();
+            let properties = names.into_iter().chain(wanted(work.object, &[])).collect();
             let query = Asked { properties, ..Asked::default() };
-            let status = if verb == Verb::Create { 201 } else { 200 };
-            show(portal, object, &done.id.to_string(), &query, status)
+            let status = if work.verb == Verb::Create { 201 } else { 200 };
+            let shown = show(work.portal, work.object, &done.id.to_string(), &query)?;
+            Ok(json_response(status, shown))
         }
         Some(Err(refused)) if refused.missing.is_some() => Err(Problem::not_found()),
         Some(Err(refused)) => Err(Problem::new(400, &refused.category, refused.message)),

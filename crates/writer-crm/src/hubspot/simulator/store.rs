@@ -29,6 +29,16 @@ pub(super) struct Extra {
     pub(super) of: u16,
 }
 
+/// What is written to one record.
+#[derive(Debug)]
+pub(super) struct Change<'c, T> {
+    /// Property and value; an empty value clears.
+    pub(super) values: &'c [(u16, T)],
+    /// The unique values among them, from [`Store::claims`].
+    pub(super) claims: &'c [(u16, &'c str)],
+    pub(super) now_ms: i64,
+}
+
 /// Counters for the statistics.
 #[derive(Debug)]
 pub(super) struct Totals {
@@ -103,17 +113,13 @@ impl Store {
     }
 
     /// Adds a record; its position.
-    pub(super) fn create<T: AsRef<str>>(
-        &mut self,
-        changes: &[(u16, T)],
-        claims: &[(u16, &str)],
-        now_ms: i64,
-    ) -> u32 {
+    pub(super) fn create<T: AsRef<str>>(&mut self, change: &Change<'_, T>) -> u32 {
+        let now_ms = change.now_ms;
         let position = self.len();
         self.version += 1;
         self.created += 1;
         self.records.push(Record {
-            fields: Fields::default().with(changes),
+            fields: Fields::default().with(change.values),
             created_ms: now_ms,
             updated_ms: now_ms,
             archived_ms: None,
@@ -121,26 +127,21 @@ impl Store {
             updates: 0,
             indexed: None,
         });
-        self.hold(position, claims);
+        self.hold(position, change.claims);
         self.fall_behind(position, None, now_ms);
         position
     }
 
     /// Changes a record.
-    pub(super) fn update<T: AsRef<str>>(
-        &mut self,
-        position: u32,
-        changes: &[(u16, T)],
-        claims: &[(u16, &str)],
-        now_ms: i64,
-    ) {
-        self.release(position, changes.iter().map(|(property, _)| *property));
-        self.hold(position, claims);
+    pub(super) fn update<T: AsRef<str>>(&mut self, position: u32, change: &Change<'_, T>) {
+        let now_ms = change.now_ms;
+        self.release(position, change.values.iter().map(|(property, _)| *property));
+        self.hold(position, change.claims);
         self.version += 1;
         self.updated += 1;
         let version = self.version;
         let record = &mut self.records[position as usize];
-        let after = record.fields.with(changes);
+        let after = record.fields.with(change.values);
         let before = std::mem::replace(&mut record.fields, after);
         record.updated_ms = now_ms.max(record.updated_ms);
         record.version = version;
@@ -237,12 +238,12 @@ mod tests {
 
     fn create(store: &mut Store, changes: &[(u16, &str)]) -> u32 {
         let claims = store.claims(changes, |property| property == EMAIL);
-        store.create(changes, &claims, 1_000)
+        store.create(&Change { values: changes, claims: &claims, now_ms: 1_000 })
     }
 
     fn update(store: &mut Store, position: u32, changes: &[(u16, &str)]) {
         let claims = store.claims(changes, |property| property == EMAIL);
-        store.update(position, changes, &claims, 2_000);
+        store.update(position, &Change { values: changes, claims: &claims, now_ms: 2_000 });
     }
 
     #[test]

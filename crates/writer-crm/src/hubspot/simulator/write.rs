@@ -11,7 +11,7 @@ use super::object::Object;
 use super::portal::Portal;
 use super::reply::Problem;
 use super::schema::{Kind, Schema};
-use super::store::Store;
+use super::store::{Change, Store};
 use super::value::{self, Invalid};
 
 /// What a call does with its rows.
@@ -20,6 +20,15 @@ pub(super) enum Verb {
     Create,
     Update,
     Upsert,
+}
+
+/// What one call is about.
+#[derive(Clone, Copy)]
+pub(super) struct Work<'a> {
+    pub(super) portal: &'a Portal,
+    pub(super) object: Object,
+    pub(super) call: &'a Call,
+    pub(super) verb: Verb,
 }
 
 /// How a row names its record.
@@ -72,18 +81,15 @@ pub(super) struct Sent<'a> {
 ///
 /// # Errors
 /// Everything that refuses the whole call before records are looked at.
-pub(super) fn prepare<'a>(
-    schema: &Schema,
-    call: &Call,
-    verb: Verb,
-    sent: Vec<Sent<'a>>,
-) -> Result<Vec<Row<'a>>, Problem> {
+pub(super) fn prepare<'a>(work: Work<'_>, sent: Vec<Sent<'a>>) -> Result<Vec<Row<'a>>, Problem> {
+    let Work { portal, object, call, verb } = work;
+    let schema = portal.schema(object);
     let mut rows = Vec::with_capacity(sent.len());
     for one in sent {
         let fault = if call.has_row_faults() { row_fault(call, &one) } else { None };
-        let mut row = row(schema, verb, one)?;
+        let mut row = row(&schema, verb, one)?;
         match fault {
-            Some(RowFault::Poison(409)) => return Err(conflict(schema.object(), None)),
+            Some(RowFault::Poison(409)) => return Err(conflict(object, None)),
             Some(RowFault::Poison(status)) => {
                 let problem = Problem::validation("The batch holds a row that cannot be processed");
                 return Err(Problem { status, ..problem });
@@ -220,12 +226,10 @@ fn multi_status(rows: &[Row<'_>]) -> bool {
 /// # Errors
 /// Everything that refuses the whole call.
 pub(super) fn apply(
-    portal: &Portal,
-    object: Object,
-    now_ms: i64,
+    work: Work<'_>,
     rows: &mut [Row<'_>],
-    verb: Verb,
 ) -> Result<Vec<Result<Done, Refused>>, Problem> {
+    let Work { portal, object, call, verb } = work;
     let refused = rows.iter().find_map(|row| row.refused.as_ref());
     if let Some(refused) = refused
         && !multi_status(rows)
@@ -236,12 +240,14 @@ pub(super) fn apply(
     let schema = portal.schema(object);
     let mut store = portal.store(object);
     let steps = plan(&schema, &store, rows, verb)?;
+    let now_ms = call.arrived().unix_ms;
+    let mut ground = Ground { schema: &schema, store: &mut store, now_ms };
     let done: Vec<Result<Done, Refused>> = rows
         .iter_mut()
         .zip(steps)
         .map(|(row, step)| {
             let step = step?;
-            Ok(land(&schema, &mut store, row, step, now_ms))
+            Ok(ground.land(row, step))
         })
         .collect();
     drop(store);
@@ -304,22 +310,32 @@ fn find(store: &Store, row: &Row<'_>, verb: Verb) -> Result<Step, String> {
     found.map(Some).ok_or_else(|| id.clone().into_owned())
 }
 
-fn land(schema: &Schema, store: &mut Store, row: &mut Row<'_>, step: Step, now_ms: i64) -> Done {
-    complete(schema, store, row, step);
-    let claims = store.claims(&row.changes, |index| schema.identifies(index));
-    let position = match step {
-        Some(position) => {
-            store.update(position, &row.changes, &claims, now_ms);
-            position
+/// The records while rows land on them.
+struct Ground<'a> {
+    schema: &'a Schema,
+    store: &'a mut Store,
+    now_ms: i64,
+}
+
+impl Ground<'_> {
+    fn land(&mut self, row: &mut Row<'_>, step: Step) -> Done {
+        complete(self.schema, self.store, row, step);
+        let claims = self.store.claims(&row.changes, |index| self.schema.identifies(index));
+        let change = Change { values: &row.changes, claims: &claims, now_ms: self.now_ms };
+        let position = match step {
+            Some(position) => {
+                self.store.update(position, &change);
+                position
+            }
+            None => self.store.create(&change),
+        };
+        let record = self.store.at(position);
+        Done {
+            id: self.store.id(position),
+            new: step.is_none(),
+            created_ms: record.created_ms,
+            updated_ms: record.updated_ms,
         }
-        None => store.create(&row.changes, &claims, now_ms),
-    };
-    let record = store.at(position);
-    Done {
-        id: store.id(position),
-        new: step.is_none(),
-        created_ms: record.created_ms,
-        updated_ms: record.updated_ms,
     }
 }
 
