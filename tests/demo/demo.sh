@@ -81,6 +81,7 @@ mkdir "$work/metrics"
 heading 'Starting the warehouse' "A private PostgreSQL in a temporary folder, on a free port of 127.0.0.1; $users users, a million usage events."
 coproc POSTGRES { exec private-postgres 2>"$work/postgres.log"; }
 # The names of a finished coproc vanish; these stay.
+[[ -n ${POSTGRES[0]-} ]] || die 'PostgreSQL did not start' "$work/postgres.log"
 exec {postgres_out}<&"${POSTGRES[0]}"
 IFS= read -r -t 60 -u "$postgres_out" ADMIN_URL || die 'PostgreSQL did not start' "$work/postgres.log"
 warehouse() { psql -X -q -A -t -v ON_ERROR_STOP=1 "$@" "$ADMIN_URL"; }
