@@ -38,7 +38,7 @@ impl Reporter {
         if io::stderr().is_terminal() {
             let bar = style.bars.add(ProgressBar::new_spinner());
             bar.set_style(
-                ProgressStyle::with_template("{spinner} {prefix} {wide_msg} {elapsed}")
+                ProgressStyle::with_template("{spinner} {prefix} · {elapsed}\n  {wide_msg}")
                     .expect("the template is valid"),
             );
             bar.set_prefix(sync.to_owned());

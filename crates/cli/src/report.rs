@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use engine::RunReport;
-use flow::{Changes, Finding, RejectRecord, RunRecord, RunStatus, Watermark};
+use flow::{Changes, Finding, RejectRecord, Relation, RunRecord, RunStatus, Watermark};
 use state::{RejectFilter, Sqlite};
 
 use crate::config::CheckedSync;
@@ -11,6 +11,9 @@ use crate::explain;
 use crate::output::{Output, Tone, clean};
 use crate::summary::{ErrorSummary, RejectGroup, SyncSummary};
 use crate::text;
+
+/// Rejects of a run that are looked at one by one; memory does not grow with more of them.
+const REJECTS_LOOKED_AT: u64 = 10_000;
 
 /// The rows one run refused.
 #[derive(Debug, Clone, Default)]
@@ -27,6 +30,9 @@ impl Refused {
         if run.counts.rejected == 0 {
             return Self::default();
         }
+        if run.counts.rejected > REJECTS_LOOKED_AT {
+            return Self { new_rows: run.counts.rejected, groups: open_groups(state, run).await };
+        }
         let filter = RejectFilter { sync: Some(run.sync.clone()), ..RejectFilter::default() };
         let records = state.rejects(&filter).await.unwrap_or_else(|error| {
             tracing::warn!(%error, "the rejects of the run could not be read");
@@ -35,8 +41,24 @@ impl Refused {
         let own: Vec<&RejectRecord> =
             records.iter().filter(|record| record.run_id == run.id).collect();
         let fresh = own.iter().filter(|record| record.first_at >= run.started_at);
-        Self { new_rows: fresh.map(|record| record.rows).sum(), groups: grouped(&own) }
+        let new_rows = fresh.map(|record| record.rows).sum();
+        let mut groups = grouped(&own);
+        // A payload that was refused before is held back, and its reject is still that of the earlier run.
+        let written: u64 = groups.iter().map(|group| group.rows).sum();
+        if let Some(held @ 1..) = run.counts.rejected.checked_sub(written) {
+            groups.push(group(engine::codes::R403.id, None, None, held));
+        }
+        Self { groups, new_rows }
     }
+}
+
+/// All open rejects of the run's sync by cause: where there are too many to look at one by one.
+async fn open_groups(state: &Sqlite, run: &RunRecord) -> Vec<RejectGroup> {
+    let groups = state.reject_groups(Some(&run.sync)).await.unwrap_or_default();
+    groups
+        .iter()
+        .map(|known| group(&known.code, known.field.as_deref(), Some(&known.stage), known.rows))
+        .collect()
 }
 
 /// Rejects by code and field, most rows first.
@@ -107,9 +129,13 @@ pub(crate) fn fill(summary: &mut SyncSummary, report: &RunReport, refused: &Refu
     summary.findings = report.findings.iter().map(ErrorSummary::from).collect();
 }
 
-/// What the rows are read from: `warehouse.fct_user_usage`.
+/// What the rows are read from: `warehouse.fct_user_usage`, or `warehouse:models/user_usage.sql`.
 pub(crate) fn model(planned: &CheckedSync) -> String {
-    format!("{}.{}", planned.sync.source, planned.model_name)
+    let between = match planned.sync.model.relation {
+        Relation::Table(_) => ".",
+        Relation::Sql(_) => ":",
+    };
+    format!("{}{between}{}", planned.sync.source, planned.model_name)
 }
 
 /// The line every report of a sync begins with.
@@ -127,17 +153,25 @@ pub(crate) fn heading(output: &Output, planned: &CheckedSync) {
     ));
 }
 
+/// A run with everything its report needs.
+pub(crate) struct Shown<'a> {
+    /// The sync.
+    pub planned: &'a CheckedSync,
+    /// What the engine says.
+    pub report: &'a RunReport,
+    /// What the summary says.
+    pub summary: &'a SyncSummary,
+    /// Whether this was an ordinary run, which moves the watermark.
+    pub ordinary: bool,
+}
+
 /// The whole report of a run.
-pub(crate) fn print(
-    output: &Output,
-    planned: &CheckedSync,
-    report: &RunReport,
-    summary: &SyncSummary,
-) {
+pub(crate) fn print(output: &Output, shown: &Shown<'_>) {
+    let Shown { planned, report, summary, .. } = shown;
     let run = &report.run;
     let counts = &run.counts;
     heading(output, planned);
-    output.line(format_args!("  source      {}", source_line(planned, report)));
+    output.line(format_args!("  source      {}", source_line(shown)));
     for (sign, label, rows) in [
         ("+", "create", counts.created),
         ("~", "update", counts.updated),
@@ -150,12 +184,17 @@ pub(crate) fn print(
     output.line(format_args!("  accounts    {}", accounts(run)));
     output.line(format_args!("  sent        {}", sent(run)));
     print_groups(output, "rejects", &summary.rejects);
-    for finding in &report.findings {
-        print_finding(output, finding);
+    if !report.findings.is_empty() {
+        let codes: Vec<&str> = report.findings.iter().map(|finding| finding.code.id).collect();
+        output.line(format_args!(
+            "  advice      {}: outflow validate --online -s {}",
+            codes.join(", "),
+            run.sync
+        ));
     }
     if report.open_rejects > 0 {
         output.line(format_args!(
-            "  open        {} in the inbox: outflow rejects show -s {}",
+            "  open        {}: outflow rejects show -s {}",
             text::counted(report.open_rejects, "reject"),
             run.sync
         ));
@@ -187,8 +226,12 @@ pub(crate) fn tone_of(status: &str) -> Tone {
     }
 }
 
-fn source_line(planned: &CheckedSync, report: &RunReport) -> String {
+fn source_line(shown: &Shown<'_>) -> String {
+    let Shown { planned, report, ordinary, .. } = shown;
     let read = format!("{} read", text::counted(report.run.counts.read, "row"));
+    if !ordinary {
+        return format!("{read}; the watermark stays where it is");
+    }
     let Changes::Watermark { column, lag_micros } = &planned.sync.model.changes else {
         return format!("{read}, snapshot");
     };

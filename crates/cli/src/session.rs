@@ -14,11 +14,13 @@ use crate::failure::{Failure, Result};
 use crate::process;
 use crate::progress::{Reporter, Style};
 use crate::project::{self, Project};
-use crate::report::{self, Refused};
+use crate::report::{self, Refused, Shown};
 use crate::signals::Signals;
 use crate::spool::InUse;
 use crate::summary::SyncSummary;
 
+/// What the first signal tells a person.
+const DRAINING: &str = "stopping after the requests in flight; again to abort";
 /// Runs looked at for the last success of a sync.
 const RUNS_LOOKED_AT: u64 = 200;
 
@@ -58,7 +60,7 @@ pub(crate) struct Session<'a> {
 impl<'a> Session<'a> {
     /// Starts listening for signals. What killed processes left in the spool is removed.
     pub(crate) fn start(context: &'a Context, project: &'a Project, state: Arc<Sqlite>) -> Self {
-        let signals = Signals::listen(Arc::clone(&context.output));
+        let signals = Signals::listen(Arc::clone(&context.output), DRAINING);
         let spool = project.claim_spool();
         Self { context, project, state, signals, style: context.progress_style(), _spool: spool }
     }
@@ -115,8 +117,9 @@ impl<'a> Session<'a> {
         };
         let summary = match ports {
             Ok(ports) => {
+                let ordinary = matches!(job, Job::Run);
                 let result = self.engine(planned, &ports, job, manner).await;
-                self.conclude(planned, result).await
+                self.conclude(planned, result, ordinary).await
             }
             Err(failure) => {
                 report::heading(output, planned);
@@ -161,6 +164,7 @@ impl<'a> Session<'a> {
         &self,
         planned: &CheckedSync,
         result: Result<RunReport, RunFailure>,
+        ordinary: bool,
     ) -> SyncSummary {
         let output = &self.context.output;
         let (report, failure) = match result {
@@ -179,7 +183,8 @@ impl<'a> Session<'a> {
                 summary.status = report::status_word(report, &refused).to_owned();
             }
             report::fill(&mut summary, report, &refused);
-            report::print(output, planned, report, &summary);
+            let shown = Shown { planned, report, summary: &summary, ordinary };
+            report::print(output, &shown);
             if let Some(error) = report::unbalanced(report) {
                 output.complain(error);
                 summary.exit_code = exit::FAILED;

@@ -19,8 +19,8 @@ pub(crate) struct Signals {
 }
 
 impl Signals {
-    /// Starts listening. Without this, the first signal ends the process as usual.
-    pub(crate) fn listen(output: Arc<Output>) -> Self {
+    /// Starts listening; `note` is what the first signal tells a person. Without this, it ends the process as usual.
+    pub(crate) fn listen(output: Arc<Output>, note: &'static str) -> Self {
         let stop = Stop { drain: CancellationToken::new(), abort: CancellationToken::new() };
         let signals = Self { stop, code: Arc::default() };
         let (Ok(interrupt), Ok(terminate)) =
@@ -31,7 +31,8 @@ impl Signals {
         };
         // Under nohup, SIGHUP is ignored on purpose and stays so.
         let hangup = if hangup_is_ignored() { None } else { signal(SignalKind::hangup()).ok() };
-        tokio::spawn(signals.clone().serve(Streams { interrupt, terminate, hangup }, output));
+        let streams = Streams { interrupt, terminate, hangup };
+        tokio::spawn(signals.clone().serve(streams, (output, note)));
         signals
     }
 
@@ -48,15 +49,13 @@ impl Signals {
         self.stop.drain.cancelled().await;
     }
 
-    async fn serve(self, mut streams: Streams, output: Arc<Output>) {
+    async fn serve(self, mut streams: Streams, (output, note): (Arc<Output>, &'static str)) {
         let code = streams.next().await;
         self.code.store(code, Ordering::SeqCst);
         self.stop.drain.cancel();
-        tracing::info!("stopping after the requests in flight");
-        output.note("stopping after the requests in flight; again to abort");
+        output.note(note);
         streams.next().await;
         self.stop.abort.cancel();
-        tracing::warn!("aborting; the next run sends again what was in flight");
         output.note("aborting; the next run sends again what was in flight");
         let code = streams.next().await;
         end(code);

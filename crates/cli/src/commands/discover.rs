@@ -57,19 +57,18 @@ async fn tables(output: &Output, source: &Arc<dyn Source>, table: Option<&str>) 
                 })
             })
             .collect();
+        // Without a table only the names are asked for.
+        let listed = table.is_some().then_some(listed);
         output.item("table", &json!({ "name": name, "columns": listed }));
         if table.is_some() {
             for column in columns {
                 rows.push(vec![clean(&column.name), clean(&column.source_type)]);
             }
         } else {
-            let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
-            let count = text::counted(columns.len() as u64, "column");
-            rows.push(vec![clean(name), count, clean(&names.join(", "))]);
+            rows.push(vec![clean(name)]);
         }
     }
-    let heads: &[&str] =
-        if table.is_some() { &["column", "type"] } else { &["table", "size", "columns"] };
+    let heads: &[&str] = if table.is_some() { &["column", "type"] } else { &["table"] };
     print(output, heads, rows);
     if found.is_empty() {
         output.note(

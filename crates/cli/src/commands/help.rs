@@ -61,5 +61,5 @@ fn exit_codes(context: &Context) {
     }
     output.line("");
     output.line("`run --skip-code N` exits with N instead of 0 when nothing changed.");
-    output.line("With several syncs the worst one decides. A second signal aborts, which is 1.");
+    output.line("With several syncs the worst one decides. A second signal ends a run without waiting for its requests.");
 }

@@ -1,7 +1,7 @@
 //! `outflow plan`: what a run would send now, without sending it.
 
 use engine::{Plan, PlanOp, PlanRow};
-use flow::{Changes, Limits};
+use flow::Changes;
 use serde_json::{Value, json};
 
 use crate::args::Selection;
@@ -19,6 +19,8 @@ use crate::text;
 
 /// Seconds one write call takes while nothing is known about the destination.
 const CALL_SECONDS: f64 = 0.4;
+/// Fields shown of a sample; the JSON formats show all.
+const FIELDS_SHOWN: usize = 5;
 /// Longest value shown in a sample, in characters.
 const VALUE_CHARS_MAX: usize = 40;
 
@@ -44,7 +46,7 @@ pub(crate) async fn run(context: &Context, args: &PlanArgs) -> Result<Outcome> {
     let project = Project::load(context)?;
     let state = project.open_state().await?;
     let syncs = project.select(&args.selection, &state).await?;
-    let signals = Signals::listen(context.output.clone());
+    let signals = Signals::listen(context.output.clone(), "stopping");
     let mut summaries = Vec::new();
     for (index, planned) in syncs.iter().enumerate() {
         if index > 0 {
@@ -52,8 +54,8 @@ pub(crate) async fn run(context: &Context, args: &PlanArgs) -> Result<Outcome> {
         }
         let result = plan_one(context, &project, planned, (&state, &signals)).await;
         let summary = match result {
-            Ok((plan, limits)) => {
-                print(&context.output, planned, (&plan, limits.as_ref()), args.no_values);
+            Ok((plan, destination)) => {
+                print(&context.output, planned, (&plan, &destination), args.no_values);
                 summary_of(planned, &plan, args)
             }
             Err(failure) => {
@@ -80,10 +82,9 @@ async fn plan_one(
     project: &Project,
     planned: &CheckedSync,
     (state, signals): (&std::sync::Arc<state::Sqlite>, &Signals),
-) -> Result<(Plan, Option<Limits>)> {
+) -> Result<(Plan, Destination)> {
     let ports = project.ports(context, planned, state)?;
     project::refuse_denied(context, planned, &ports).await?;
-    let limits = ports.destination.limits(&planned.sync.object).ok();
     let planning = engine::plan(&planned.sync, &ports, &signals.stop);
     let plan = tokio::select! {
         plan = planning => plan?,
@@ -91,7 +92,9 @@ async fn plan_one(
             return Err(Failure::Shown(exit::FAILED, "interrupted".to_owned()));
         }
     };
-    Ok((plan, limits))
+    let in_flight_max = ports.destination.limits(&planned.sync.object)?.in_flight_max;
+    let quotas = context.metrics.quotas(&planned.sync.destination);
+    Ok((plan, Destination { in_flight_max, quotas }))
 }
 
 fn summary_of(planned: &CheckedSync, plan: &Plan, args: &PlanArgs) -> SyncSummary {
@@ -156,7 +159,7 @@ fn op_word(op: PlanOp) -> &'static str {
 fn print(
     output: &Output,
     planned: &CheckedSync,
-    (plan, limits): (&Plan, Option<&Limits>),
+    (plan, destination): (&Plan, &Destination),
     no_values: bool,
 ) {
     report::heading(output, planned);
@@ -175,7 +178,7 @@ fn print(
     for row in &plan.samples {
         output.line(format_args!("  sample      {}", sample(row, no_values)));
     }
-    output.line(format_args!("  cost        {}", cost(planned, plan, limits)));
+    output.line(format_args!("  cost        {}", cost(planned, plan, destination)));
     for finding in &plan.findings {
         report::print_finding(output, finding);
     }
@@ -207,14 +210,18 @@ fn sample(row: &PlanRow, no_values: bool) -> String {
         PlanOp::Update => "~",
     };
     let key: Vec<String> = row.key.parts().iter().map(|part| shown(part)).collect();
-    let fields: Vec<String> = row
+    let mut fields: Vec<String> = row
         .fields
         .iter()
+        .take(FIELDS_SHOWN)
         .map(|(field, value)| match value {
             Some(value) => format!("{field} {}", shown(value)),
             None => format!("{field} (emptied)"),
         })
         .collect();
+    if let Some(more @ 1..) = row.fields.len().checked_sub(FIELDS_SHOWN) {
+        fields.push(format!("{more} more"));
+    }
     format!("{sign} {}   {}", key.join(", "), fields.join(" · "))
 }
 
@@ -225,15 +232,40 @@ fn shorten(value: &str) -> String {
     }
 }
 
-/// Requests and about how long they take: `in_flight` calls at once, each about as long as CRM calls are.
-fn cost(planned: &CheckedSync, plan: &Plan, limits: Option<&Limits>) -> String {
+/// What the plan costs at the destination: requests, about how long they take, and their part of the day's quota.
+fn cost(planned: &CheckedSync, plan: &Plan, destination: &Destination) -> String {
     let requests = text::counted(plan.requests, "request");
-    let Some(limits) = limits.filter(|_| plan.requests > 0) else { return requests };
-    let asked = planned.sync.delivery.max_concurrency.unwrap_or(usize::MAX);
-    let calls_at_once = limits.in_flight_max.min(asked).max(1);
-    let rate = calls_at_once as f64 / CALL_SECONDS;
-    let seconds = (plan.requests as f64 / rate).ceil();
-    format!("{requests}, about {seconds:.0} s at {rate:.0}/s")
+    if plan.requests == 0 {
+        return requests;
+    }
+    let rate = destination.calls_per_second(planned.sync.delivery.max_concurrency);
+    let seconds = (plan.requests as f64 / rate).ceil() as u64;
+    let mut cost = format!("{requests}, about {} s at {rate:.0}/s", text::number(seconds));
+    if let Some((_, left, limit)) = destination.quotas.iter().find(|(window, ..)| window == "day") {
+        let share = plan.requests as f64 / limit.max(1.0) * 100.0;
+        let left = text::number(*left as u64);
+        cost.push_str(&format!(", {share:.2} % of today's quota ({left} left)"));
+    }
+    cost
+}
+
+/// What is known about the destination once it was asked for its fields.
+struct Destination {
+    in_flight_max: usize,
+    /// Window, remaining and limit.
+    quotas: Vec<(String, f64, f64)>,
+}
+
+impl Destination {
+    /// The present rate: calls in flight, each about as long as CRM calls are, or the reported window if that is less.
+    fn calls_per_second(&self, in_flight_max: Option<usize>) -> f64 {
+        let calls = self.in_flight_max.min(in_flight_max.unwrap_or(usize::MAX)).max(1);
+        let windows = self.quotas.iter().filter_map(|(window, _, limit)| {
+            let seconds: f64 = window.strip_suffix('s')?.parse().ok()?;
+            Some(limit / seconds)
+        });
+        windows.fold(calls as f64 / CALL_SECONDS, f64::min).max(0.01)
+    }
 }
 
 #[cfg(test)]
@@ -241,6 +273,17 @@ mod tests {
     use flow::Key;
 
     use super::*;
+
+    #[test]
+    fn the_rate_is_the_smaller_of_the_window_and_the_calls_in_flight() {
+        let window = |limit| ("10s".to_owned(), 100.0, limit);
+        let day = ("day".to_owned(), 10.0, 1_000_000.0);
+        let with = |quotas| Destination { in_flight_max: 20, quotas };
+        assert_eq!(with(vec![]).calls_per_second(None), 50.0);
+        assert_eq!(with(vec![]).calls_per_second(Some(2)), 5.0);
+        assert_eq!(with(vec![day.clone(), window(190.0)]).calls_per_second(None), 19.0);
+        assert_eq!(with(vec![day, window(190.0)]).calls_per_second(Some(1)), 2.5);
+    }
 
     #[test]
     fn a_sample_shows_values_unless_told_not_to() {

@@ -74,7 +74,7 @@ pub(crate) async fn run(context: &Context, args: &SimulateArgs) -> Result<Outcom
     let kinds: Vec<&DestinationKind> =
         args.names.iter().map(|name| known(name)).collect::<Result<_>>()?;
     let settings = settings(args)?;
-    let signals = Signals::listen(context.output.clone());
+    let signals = Signals::listen(context.output.clone(), "stopping");
     let mut running = Vec::new();
     for (index, kind) in kinds.into_iter().enumerate() {
         let started = start_one(kind, &settings, (args.port, index)).await?;

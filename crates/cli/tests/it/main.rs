@@ -4,6 +4,7 @@ mod closed;
 mod folder;
 mod help;
 mod init;
+mod pushed;
 mod select;
 mod signals;
 mod summary;
