@@ -291,7 +291,7 @@ fn merge_defaults(sync: &mut Node, defaults: Option<&Node>) {
         match entries.iter_mut().find(|own| own.key == default.key) {
             None => entries.push(default.clone()),
             Some(own) if MERGED.contains(&own.key.as_str()) => {
-                own.value.merge_under(&default.value)
+                own.value.merge_under(&default.value);
             }
             Some(_) => {}
         }

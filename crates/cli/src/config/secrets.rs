@@ -100,16 +100,21 @@ fn is_secret(root: &Json, schema: &Json) -> bool {
         })
 }
 
-/// Whether the value of a secret option gives a secret away. An address does so only with a password, and
-/// not when it leads to this very machine.
-fn is_literal_secret(text: &str) -> bool {
-    let text = match text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}')) {
+/// What of a value is written in the file: all of it, the default of a reference, or nothing.
+fn written_value(text: &str) -> &str {
+    match text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}')) {
         Some(inside) if !inside.contains('}') => {
             inside.split_once(":-").map_or("", |(_, default)| default)
         }
-        _ if text.contains("${") => return false,
+        _ if text.contains("${") => "",
         _ => text,
-    };
+    }
+}
+
+/// Whether the value of a secret option gives a secret away. An address does so only with a password, and
+/// not when it leads to this very machine.
+fn is_literal_secret(text: &str) -> bool {
+    let text = written_value(text);
     if text.is_empty() || is_loopback(text) {
         return false;
     }

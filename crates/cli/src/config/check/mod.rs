@@ -3,32 +3,29 @@
 mod model;
 mod not_yet;
 mod ownership;
+mod parts;
 mod privacy;
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 
-use flow::{Changes, Limits, Mode};
-use serde::de::DeserializeOwned;
+use flow::{Limits, Mode};
 
 pub(super) use not_yet::project as not_yet_in_project;
 pub(super) use ownership::check as ownership;
 
-use super::checked::{CheckedSync, Connection, Places};
-use super::file::Place;
+use super::checked::{CheckedSync, Connection};
 use super::nearest::{did_you_mean, list};
 use super::node::{Entry, Node};
 use super::open::Opened;
 use super::reference::Vars;
-use super::written::{
-    ChangesSection, DeliverySection, DestinationSection, Freshness, Guards, Name, OnReject,
-    PrivacySection, Schedule,
-};
+use super::written::Freshness;
+use parts::Parts;
+
 use crate::codes::{
-    E0019_SCHEMA_BUG, E0102_UNKNOWN_CONNECTION, E0103_CONNECTION_SIDE,
-    E0109_MIRROR_WITHOUT_REMOVED, E0110_MIRROR_ON_WATERMARK, E0111_MATCH_ON_NEEDED,
-    E0113_BATCH_TOO_LARGE, E0114_MODE_NOT_POSSIBLE, E0116_SCHEDULE, E0117_FRESHNESS,
+    E0102_UNKNOWN_CONNECTION, E0103_CONNECTION_SIDE, E0109_MIRROR_WITHOUT_REMOVED,
+    E0110_MIRROR_ON_WATERMARK, E0111_MATCH_ON_NEEDED, E0113_BATCH_TOO_LARGE,
+    E0114_MODE_NOT_POSSIBLE, E0116_SCHEDULE, E0117_FRESHNESS,
 };
 use crate::diagnostic::Diagnostic;
 
@@ -59,70 +56,14 @@ pub(super) fn sync(
     problems: &mut Vec<Diagnostic>,
 ) -> Option<CheckedSync> {
     problems.extend(not_yet::sync(node));
-    let mut reader = Sections { node, well_formed: setting.well_formed, problems };
-    let name: Option<Name> = reader.read("sync");
-    let mode: Option<Mode> = reader.read("mode");
-    let changes: Option<ChangesSection> = reader.read("changes");
-    let destination: Option<DestinationSection> = reader.read("destination");
-    let mappings: Option<transform::Mappings> = reader.read("mappings");
-    let schedule: Option<Schedule> = reader.read("schedule");
-    let delivery: DeliverySection = reader.read("delivery").unwrap_or_default();
-    let guards: Guards = reader.read("guards").unwrap_or_default();
-    let freshness: Option<Freshness> = reader.read("freshness");
-    let privacy: PrivacySection = reader.read("privacy").unwrap_or_default();
-
+    let parts = Parts::read(node, setting.well_formed, problems);
     let model = model::check(node, setting, opened, problems);
-    mirror(node, mode, problems);
-    match_on(node, mode, problems);
-    calendar(node, freshness.as_ref(), problems);
+    mirror(node, parts.mode, problems);
+    match_on(node, parts.mode, problems);
+    calendar(node, parts.freshness.as_ref(), problems);
     let limits = limits(node, setting, opened, problems);
-    within_limits(node, mode, &delivery, limits.as_ref(), problems);
-
-    let (model, destination) = (model?, destination?);
-    let changes = flow_changes(changes?)?;
-    let place = |path: &[&str]| node.entry_at(path).map(|entry| entry.value_place().clone());
-    let places = Places {
-        name: place(&["sync"])?,
-        relation: model.place,
-        primary_key: place(&["model", "primary_key"])?,
-        watermark: place(&["changes", "column"]),
-        object: place(&["destination", "object"])?,
-        match_on: pair_places(node),
-        mappings: key_places(node.entry("mappings")),
-        deny_columns: place(&["privacy", "deny_columns"]),
-    };
-    let checked = CheckedSync {
-        sync: engine::Sync {
-            name: name?.0,
-            model: Arc::new(flow::Model {
-                relation: model.relation,
-                primary_key: model.primary_key,
-                changes,
-            }),
-            source: model.connection,
-            destination: destination.connection.0,
-            object: destination.object,
-            match_on: destination.match_on.map(|pairs| pairs.0).unwrap_or_default(),
-            mode: mode?,
-            mappings: mappings?,
-            delivery: engine::Delivery {
-                batch_rows: delivery.batch_rows,
-                max_concurrency: delivery.max_concurrency,
-                stop_on_reject: delivery.on_reject == Some(OnReject::Stop),
-            },
-            rejected_max: guards.max_rejected.map(|share| share.0),
-        },
-        description: text(node, "description"),
-        owner: text(node, "owner"),
-        tags: tags(node),
-        enabled: node.entry("enabled").is_none_or(|entry| entry.value.to_json() != false),
-        model_name: model.name,
-        expected_interval_seconds: schedule
-            .and_then(|schedule| schedule.every)
-            .map(|every| every.seconds()),
-        deny_columns: privacy.deny_columns,
-        places,
-    };
+    within_limits(node, &parts, limits.as_ref(), problems);
+    let checked = parts.assemble(node, model?)?;
     problems.extend(privacy::check(node, &checked));
     mapping(&checked, problems);
     Some(checked)
@@ -136,72 +77,6 @@ fn mapping(checked: &CheckedSync, problems: &mut Vec<Diagnostic>) {
             problems.push(checked.mapping_error(&error));
         }
     }
-}
-
-/// Reads the parts of a sync one by one, so that one wrong part hides no problem of another.
-struct Sections<'a> {
-    node: &'a Node,
-    well_formed: bool,
-    problems: &'a mut Vec<Diagnostic>,
-}
-
-impl Sections<'_> {
-    fn read<T: DeserializeOwned>(&mut self, key: &str) -> Option<T> {
-        let entry = self.node.entry(key)?;
-        match serde_json::from_value(entry.value.to_json()) {
-            Ok(value) => Some(value),
-            Err(error) => {
-                if self.well_formed {
-                    self.problems.push(
-                        Diagnostic::error(
-                            &E0019_SCHEMA_BUG,
-                            format!("`{key}` cannot be used: {error}"),
-                        )
-                        .at(&entry.place, "in this part"),
-                    );
-                }
-                None
-            }
-        }
-    }
-}
-
-/// The changes the engine can follow; the others were refused with their own code.
-fn flow_changes(changes: ChangesSection) -> Option<Changes> {
-    match changes {
-        ChangesSection::Watermark { column, lag, .. } => {
-            let lag_micros = lag.map_or(0, |lag| lag.micros);
-            Some(Changes::Watermark { column, lag_micros })
-        }
-        ChangesSection::Snapshot { .. } => Some(Changes::Snapshot),
-        ChangesSection::Log { .. } => None,
-    }
-}
-
-fn text(node: &Node, key: &str) -> Option<String> {
-    node.entry(key).and_then(|entry| entry.value.as_text()).map(str::to_owned)
-}
-
-fn tags(node: &Node) -> Vec<String> {
-    let items = node.entry("tags").map(|entry| entry.value.items()).unwrap_or_default();
-    items.iter().filter_map(|item| item.as_text().map(str::to_owned)).collect()
-}
-
-fn key_places(map: Option<&Entry>) -> Vec<(String, Place)> {
-    let entries = map.map(|entry| entry.value.entries()).unwrap_or_default();
-    entries.iter().map(|entry| (entry.key.clone(), entry.place.clone())).collect()
-}
-
-fn pair_places(node: &Node) -> Vec<(String, String, Place)> {
-    let pairs = node.entry_at(&["destination", "match_on"]);
-    let entries = pairs.map(|entry| entry.value.entries()).unwrap_or_default();
-    entries
-        .iter()
-        .filter_map(|entry| {
-            let column = entry.value.as_text()?.to_owned();
-            Some((entry.key.clone(), column, entry.place.clone()))
-        })
-        .collect()
 }
 
 /// The connection that `path` names, when it is there and on the right side.
@@ -345,14 +220,13 @@ fn limits(
 
 fn within_limits(
     node: &Node,
-    mode: Option<Mode>,
-    delivery: &DeliverySection,
+    parts: &Parts,
     limits: Option<&Limits>,
     problems: &mut Vec<Diagnostic>,
 ) {
     let Some(limits) = limits else { return };
     if let Some(entry) = node.entry_at(&["delivery", "batch_rows"])
-        && delivery.batch_rows.is_some_and(|rows| rows > limits.rows_max)
+        && parts.delivery.batch_rows.is_some_and(|rows| rows > limits.rows_max)
     {
         problems.push(
             Diagnostic::error(
@@ -362,7 +236,7 @@ fn within_limits(
             .at(entry.value_place(), format!("more than {}", limits.rows_max)),
         );
     }
-    if let Some((mode, entry)) = mode.zip(node.entry("mode"))
+    if let Some((mode, entry)) = parts.mode.zip(node.entry("mode"))
         && !limits.modes.contains(&mode)
         && !problems.iter().any(|problem| problem.place() == Some(&entry.place))
     {

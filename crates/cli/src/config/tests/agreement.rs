@@ -68,7 +68,7 @@ fn known_keywords(schema: &Json) {
                     .for_each(|(_, inner)| known_keywords(inner));
             }
             "items" | "additionalProperties" | "propertyNames" | "if" | "then" => {
-                known_keywords(value)
+                known_keywords(value);
             }
             "oneOf" | "anyOf" | "allOf" => {
                 value.as_array().into_iter().flatten().for_each(known_keywords);

@@ -307,8 +307,41 @@ fn an_environment_must_be_declared() {
 #[test]
 fn two_syncs_share_neither_a_name_nor_a_field() {
     let folder = Folder::new();
-    folder.write("syncs/b.yml", &SYNC.replace("firstname: first_name", "lastname: last_name"));
-    insta::assert_snapshot!(shown(&folder.report()));
-    folder.write("syncs/b.yml", &SYNC.replace("sync: usage", "sync: b\nenabled: false"));
+    folder.write("syncs/b.yml", SYNC);
+    let report = folder.report();
+    assert_eq!(places(&report), ["E0101 syncs/usage.yml:2:7"]);
+    let mut seen = shown(&report);
+    let other = SYNC.replace("sync: usage", "sync: b");
+    folder.write("syncs/b.yml", &other.replace("firstname:", "lastname:"));
+    let report = folder.report();
+    assert_eq!(places(&report), ["E0112 syncs/usage.yml:22:3", "E0112 syncs/usage.yml:23:3"]);
+    seen.push_str(&shown(&report));
+    insta::assert_snapshot!(seen);
+}
+
+#[test]
+fn a_disabled_sync_and_another_object_own_nothing_here() {
+    let folder = Folder::new();
+    let other = SYNC.replace("sync: usage", "sync: b");
+    folder.write("syncs/b.yml", &other.replace("mode: upsert", "mode: upsert\nenabled: false"));
     folder.project();
+    folder.write("syncs/b.yml", &other.replace("object: contacts", "object: companies"));
+    folder.project();
+}
+
+#[test]
+fn mistakes_of_a_mapping_that_need_no_connection_are_found() {
+    let seen = broken(&[
+        (
+            "a template that is not valid",
+            &[(S, "firstname: first_name", "firstname: { template: \"{{ a \" }")],
+            &["E0202 syncs/usage.yml:21:3"],
+        ),
+        (
+            "a match field mapped from another column",
+            &[(S, "firstname: first_name", "email: other_email")],
+            &["E0210 syncs/usage.yml:21:3"],
+        ),
+    ]);
+    insta::assert_snapshot!(seen);
 }

@@ -27,6 +27,9 @@ fn an_address_on_this_machine_and_a_token_for_a_simulator_are_no_secrets() {
     );
     folder.edit(P, "url: ${WAREHOUSE_URL}", "url: postgres://me:pw@localhost:5433/x");
     assert!(folder.project().warnings.is_empty());
+    folder.edit(P, "token: anything", "token: ${T:-simulator}");
+    folder.edit(P, "base_url: http://127.0.0.1:8701", "base_url: ${B:-http://127.0.0.1:8701}");
+    assert!(folder.project().warnings.is_empty());
 }
 
 #[test]

@@ -1,0 +1,169 @@
+//! The parts of a sync as they are written, and the checked sync they make.
+
+use std::sync::Arc;
+
+use flow::{Changes, Mode};
+use serde::de::DeserializeOwned;
+
+use super::model::Model;
+use crate::codes::E0019_SCHEMA_BUG;
+use crate::config::checked::{CheckedSync, Places};
+use crate::config::file::Place;
+use crate::config::node::{Entry, Node};
+use crate::config::written::{
+    ChangesSection, DeliverySection, DestinationSection, Freshness, Guards, Name, OnReject,
+    PrivacySection, Schedule,
+};
+use crate::diagnostic::Diagnostic;
+
+/// Every part but the model; `None` for one that is missing or cannot be read.
+pub(super) struct Parts {
+    name: Option<Name>,
+    pub(super) mode: Option<Mode>,
+    changes: Option<ChangesSection>,
+    destination: Option<DestinationSection>,
+    mappings: Option<transform::Mappings>,
+    schedule: Option<Schedule>,
+    pub(super) delivery: DeliverySection,
+    guards: Guards,
+    pub(super) freshness: Option<Freshness>,
+    privacy: PrivacySection,
+}
+
+impl Parts {
+    /// Reads each part by itself, so that a wrong one hides no problem of another. What cannot be read in a
+    /// file that is not well formed was already reported.
+    pub(super) fn read(node: &Node, well_formed: bool, problems: &mut Vec<Diagnostic>) -> Self {
+        let mut sections = Sections { node, well_formed, problems };
+        Self {
+            name: sections.read("sync"),
+            mode: sections.read("mode"),
+            changes: sections.read("changes"),
+            destination: sections.read("destination"),
+            mappings: sections.read("mappings"),
+            schedule: sections.read("schedule"),
+            delivery: sections.read("delivery").unwrap_or_default(),
+            guards: sections.read("guards").unwrap_or_default(),
+            freshness: sections.read("freshness"),
+            privacy: sections.read("privacy").unwrap_or_default(),
+        }
+    }
+
+    /// The checked sync; `None` when a part that it needs is not there.
+    pub(super) fn assemble(self, node: &Node, model: Model) -> Option<CheckedSync> {
+        let places = places(node, model.place)?;
+        let destination = self.destination?;
+        let sync = engine::Sync {
+            name: self.name?.0,
+            model: Arc::new(flow::Model {
+                relation: model.relation,
+                primary_key: model.primary_key,
+                changes: flow_changes(self.changes?)?,
+            }),
+            source: model.connection,
+            destination: destination.connection.0,
+            object: destination.object,
+            match_on: destination.match_on.map(|pairs| pairs.0).unwrap_or_default(),
+            mode: self.mode?,
+            mappings: self.mappings?,
+            delivery: engine::Delivery {
+                batch_rows: self.delivery.batch_rows,
+                max_concurrency: self.delivery.max_concurrency,
+                stop_on_reject: self.delivery.on_reject == Some(OnReject::Stop),
+            },
+            rejected_max: self.guards.max_rejected.map(|share| share.0),
+        };
+        let every = self.schedule.and_then(|schedule| schedule.every);
+        Some(CheckedSync {
+            sync,
+            description: text(node, "description"),
+            owner: text(node, "owner"),
+            tags: tags(node),
+            enabled: node.entry("enabled").is_none_or(|entry| entry.value.to_json() != false),
+            model_name: model.name,
+            expected_interval_seconds: every.map(|every| every.seconds()),
+            deny_columns: self.privacy.deny_columns,
+            places,
+        })
+    }
+}
+
+fn places(node: &Node, relation: Place) -> Option<Places> {
+    let place = |path: &[&str]| node.entry_at(path).map(|entry| entry.value_place().clone());
+    Some(Places {
+        name: place(&["sync"])?,
+        relation,
+        primary_key: place(&["model", "primary_key"])?,
+        watermark: place(&["changes", "column"]),
+        object: place(&["destination", "object"])?,
+        match_on: pair_places(node),
+        mappings: key_places(node.entry("mappings")),
+        deny_columns: place(&["privacy", "deny_columns"]),
+    })
+}
+
+/// Reads parts by key.
+struct Sections<'a> {
+    node: &'a Node,
+    well_formed: bool,
+    problems: &'a mut Vec<Diagnostic>,
+}
+
+impl Sections<'_> {
+    fn read<T: DeserializeOwned>(&mut self, key: &str) -> Option<T> {
+        let entry = self.node.entry(key)?;
+        match serde_json::from_value(entry.value.to_json()) {
+            Ok(value) => Some(value),
+            Err(error) => {
+                if self.well_formed {
+                    self.problems.push(
+                        Diagnostic::error(
+                            &E0019_SCHEMA_BUG,
+                            format!("`{key}` cannot be used: {error}"),
+                        )
+                        .at(&entry.place, "in this part"),
+                    );
+                }
+                None
+            }
+        }
+    }
+}
+
+/// The changes the engine can follow; the others were refused with their own code.
+fn flow_changes(changes: ChangesSection) -> Option<Changes> {
+    match changes {
+        ChangesSection::Watermark { column, lag, .. } => {
+            let lag_micros = lag.map_or(0, |lag| lag.micros);
+            Some(Changes::Watermark { column, lag_micros })
+        }
+        ChangesSection::Snapshot { .. } => Some(Changes::Snapshot),
+        ChangesSection::Log { .. } => None,
+    }
+}
+
+fn text(node: &Node, key: &str) -> Option<String> {
+    node.entry(key).and_then(|entry| entry.value.as_text()).map(str::to_owned)
+}
+
+fn tags(node: &Node) -> Vec<String> {
+    let items = node.entry("tags").map(|entry| entry.value.items()).unwrap_or_default();
+    items.iter().filter_map(|item| item.as_text().map(str::to_owned)).collect()
+}
+
+fn key_places(map: Option<&Entry>) -> Vec<(String, Place)> {
+    let entries = map.map(|entry| entry.value.entries()).unwrap_or_default();
+    entries.iter().map(|entry| (entry.key.clone(), entry.place.clone())).collect()
+}
+
+fn pair_places(node: &Node) -> Vec<(String, String, Place)> {
+    let pairs = node.entry_at(&["destination", "match_on"]);
+    let entries = pairs.map(|entry| entry.value.entries()).unwrap_or_default();
+    entries
+        .iter()
+        .filter_map(|entry| {
+            let column = entry.value.as_text()?.to_owned();
+            Some((entry.key.clone(), column, entry.place.clone()))
+        })
+        .collect()
+}
