@@ -28,7 +28,10 @@ async fn converges_despite(rule: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn throttling_is_waited_out() {
-    converges_despite("op=batch_upsert;nth=3;times=2;do=status:429;policy=TEN_SECONDLY_ROLLING;retry-after=1").await;
+    converges_despite(
+        "op=batch_upsert;nth=3;times=2;do=status:429;policy=TEN_SECONDLY_ROLLING;retry-after=1",
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -217,7 +220,10 @@ async fn the_limits_of_the_account_are_kept_without_provoking_a_429() {
     project.insert(0, 15_000).await;
     let began = tokio::time::Instant::now();
     project.run().await.exits(0).balances();
-    project.database.execute("update people set name = 'x', updated_at = now() where id < 5000").await;
+    project
+        .database
+        .execute("update people set name = 'x', updated_at = now() where id < 5000")
+        .await;
     project.run().await.exits(0).balances();
     assert!(began.elapsed() > Duration::from_secs(9), "200 calls do not fit into one window");
     let stats = project.stats().await;

@@ -1,8 +1,10 @@
 //! Whole-system tests: the real binary between a real PostgreSQL and the simulators.
 
 mod acme;
+mod dashboards;
 mod documents;
 mod faults;
+mod judged;
 mod main_job;
 mod project;
 mod tidy;

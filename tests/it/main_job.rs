@@ -108,7 +108,9 @@ async fn duplicate_and_null_keys_become_rejects_and_no_row_wins_silently() {
     let run = project.run().await.exits(0).balances();
     assert_eq!((run.count("read"), run.count("rejected"), run.count("delivered")), (13, 4, 9));
     let contacts = project.contacts().await;
-    assert!(!contacts.contains_key("twin@example.com") && !contacts.contains_key("user3@example.com"));
+    assert!(
+        !contacts.contains_key("twin@example.com") && !contacts.contains_key("user3@example.com")
+    );
     let shown = project.outflow(&["rejects", "ls"]).await.exits(0).stdout;
     assert!(shown.contains("R101") && shown.contains("R102"), "{shown}");
 }
@@ -125,7 +127,10 @@ async fn two_rows_for_one_record_are_a_reject_and_the_first_keeps_the_record() {
         .await;
     let run = project.run().await.exits(0).balances();
     assert_eq!((run.count("delivered"), run.count("rejected")), (1, 1));
-    project.database.execute("update people set name = 'again', updated_at = now() where id = 2").await;
+    project
+        .database
+        .execute("update people set name = 'again', updated_at = now() where id = 2")
+        .await;
     project.run().await.exits(0).balances();
     assert_eq!(project.contacts().await["same@example.com"]["firstname"], "first");
 }
@@ -183,11 +188,23 @@ async fn a_backfill_sends_an_old_range_again_and_leaves_the_watermark() {
         .expect("an answer");
     assert!(answer.status().is_success(), "{answer:?}");
     let state = || async {
-        project.outflow(&["state", "show", "--output", "json"]).await.exits(0).summary()["items"][0]["watermark"].clone()
+        project.outflow(&["state", "show", "--output", "json"]).await.exits(0).summary()["items"][0]
+            ["watermark"]
+            .clone()
     };
     let before = state().await;
     let run = project
-        .outflow(&["backfill", "-s", "people", "--from", "2026-03-01T00:00:00Z", "--to", "2026-04-01", "--output", "json"])
+        .outflow(&[
+            "backfill",
+            "-s",
+            "people",
+            "--from",
+            "2026-03-01T00:00:00Z",
+            "--to",
+            "2026-04-01",
+            "--output",
+            "json",
+        ])
         .await
         .exits(0)
         .balances();
@@ -202,7 +219,15 @@ async fn a_backfill_sends_an_old_range_again_and_leaves_the_watermark() {
         .exits(0);
     assert_eq!(run.count("delivered"), 2);
     let run = project
-        .outflow(&["backfill", "-s", "people", "--where", "id between 10 and 19", "--output", "json"])
+        .outflow(&[
+            "backfill",
+            "-s",
+            "people",
+            "--where",
+            "id between 10 and 19",
+            "--output",
+            "json",
+        ])
         .await
         .exits(0);
     assert_eq!(run.count("delivered"), 10);

@@ -84,7 +84,8 @@ mappings:
   plan_tier: { from: plan, values: { free: Free, pro: Professional, ent: Enterprise }, otherwise: keep }
 "#;
 
-const TABLE: &str = "create table people (id bigint primary key, email text, name text, score numeric(12,2),
+const TABLE: &str =
+    "create table people (id bigint primary key, email text, name text, score numeric(12,2),
     seen_at timestamptz, plan text, updated_at timestamptz not null);
     create index on people (updated_at, id)";
 
