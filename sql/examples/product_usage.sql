@@ -13,6 +13,7 @@
 
 begin;
 
+set local client_encoding = 'UTF8';
 set local timezone = 'UTC';
 set local client_min_messages = warning;
 

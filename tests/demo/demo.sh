@@ -70,7 +70,10 @@ good 'a C compiler, PostgreSQL and curl are here'
 
 heading 'Building outflow' "The same build that \`make test\` uses, in $CARGO_TARGET_DIR."
 cargo build --locked -p outflow -p support
-PATH=$CARGO_TARGET_DIR/debug:$PATH
+# Debian's own `psql` in PATH is a wrapper that looks for clusters; the program itself lies beside `initdb`.
+postgres_bin=$(compgen -G '/usr/lib/postgresql/*/bin' | sort -V | tail -n 1 || true)
+PATH=$CARGO_TARGET_DIR/debug:${postgres_bin:+$postgres_bin:}$PATH
+export PGCLIENTENCODING=UTF8
 good "$(outflow --version)"
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/outflow-demo.XXXXXX")

@@ -60,7 +60,7 @@ if ((EUID != 0)); then
     as_root=(sudo)
 fi
 
-printf 'Not here yet: %s. Installing with apt-get%s: %s (no service is started, no cluster is made)\n' \
+printf 'Not here yet: %s. Installing with apt-get%s, which takes a minute: %s (no service is started, no cluster is made)\n' \
     "${missing[*]}" "${as_root[*]:+ through sudo}" "${packages[*]}"
 
 # While apt-get runs: no database cluster (Debian's package would make `main`), no service. Both settings go again.
