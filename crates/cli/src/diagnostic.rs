@@ -48,7 +48,7 @@ impl Diagnostic {
         Self {
             code,
             severity: Severity::Error,
-            message: message.into(),
+            message: printable(message.into()),
             labels: Vec::new(),
             help: code.remedy.to_owned(),
         }
@@ -62,14 +62,14 @@ impl Diagnostic {
     /// Adds a place.
     #[must_use]
     pub fn at(mut self, place: &Place, text: impl Into<String>) -> Self {
-        self.labels.push(Label { place: place.first_line(), text: text.into() });
+        self.labels.push(Label { place: place.first_line(), text: printable(text.into()) });
         self
     }
 
     /// Replaces the help.
     #[must_use]
     pub fn with_help(mut self, help: impl Into<String>) -> Self {
-        self.help = help.into();
+        self.help = printable(help.into());
         self
     }
 
@@ -114,6 +114,12 @@ impl Diagnostic {
         }
         Ok(())
     }
+}
+
+/// The text without characters that a terminal would act on; a file may hold any.
+fn printable(text: String) -> String {
+    let is_odd = |c: char| c.is_control() && c != '\n';
+    if text.chars().any(is_odd) { text.replace(is_odd, "?") } else { text }
 }
 
 /// How a report looks.

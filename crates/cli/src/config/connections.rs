@@ -29,6 +29,7 @@ pub(super) fn build(
 
 fn connection(entry: &Entry, problems: &mut Vec<Diagnostic>) -> Option<Connection> {
     let written = entry.value.entry("type")?;
+    problems.extend(written.value.unresolved());
     let name = written.value.as_text()?;
     if name == SIMULATOR {
         return simulator(entry, problems);
@@ -83,12 +84,13 @@ fn made(entry: &Entry, kind: Kind, options: Map<String, Json>, simulated: bool) 
 }
 
 fn simulator(entry: &Entry, problems: &mut Vec<Diagnostic>) -> Option<Connection> {
+    let profile = entry.value.entry("profile")?;
+    problems.extend(profile.value.unresolved());
     let written: SimulatorOptions = {
         let mut options = entry.value.to_json();
         options.as_object_mut()?.remove("type");
         serde_json::from_value(options).ok()?
     };
-    let profile = entry.value.entry("profile")?;
     let kind = CATALOG.simulated().find(|kind| kind.name == written.profile);
     let Some(kind) = kind else {
         let known: Vec<&str> = CATALOG.simulated().map(|kind| kind.name).collect();

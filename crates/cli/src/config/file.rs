@@ -110,8 +110,25 @@ impl SourceFile {
                 }
             }
         }
+        hide_controls(&mut bytes);
         // Ranges begin and end between characters, so the text stays valid; if not, nothing is shown.
         String::from_utf8(bytes).unwrap_or_default()
+    }
+}
+
+/// Characters that a terminal would act on become `?`, byte for byte.
+fn hide_controls(bytes: &mut [u8]) {
+    let mut previous = 0;
+    for byte in bytes {
+        let is_control = matches!(*byte, 0..=8 | 11 | 12 | 14..=31 | 127);
+        // U+0080 to U+009F are C2 80 to C2 9F; what C2 80 stands for is replaced by C2 BF, `¿`.
+        if previous == 0xC2 && (0x80..=0x9F).contains(byte) {
+            *byte = 0xBF;
+        }
+        previous = *byte;
+        if is_control {
+            *byte = b'?';
+        }
     }
 }
 

@@ -4,8 +4,6 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use serde_json::Value as Json;
-
 use super::check::{self, Setting};
 use super::checked::{CheckedSync, Connection, Project, StateConfig};
 use super::file::{Place, SourceFile};
@@ -13,11 +11,12 @@ use super::files::{self, PROJECT_FILE};
 use super::nearest::{did_you_mean, list};
 use super::node::{Entry, Node, Value};
 use super::open::Opened;
-use super::reference::{self, Outside, Vars};
+use super::reference::{self, Outside};
 use super::shape::Shape;
+use super::vars::{self, Vars};
 use super::written::{Backend, StateSection};
 use super::{connections, schema, secrets, yaml};
-use crate::codes::{E0030_UNKNOWN_ENVIRONMENT, E0101_SYNC_NAME_TWICE};
+use crate::codes::{E0019_SCHEMA_BUG, E0030_UNKNOWN_ENVIRONMENT, E0101_SYNC_NAME_TWICE};
 use crate::diagnostic::{Diagnostic, Report, Severity};
 
 /// What is loaded, and what it may see of the world.
@@ -99,7 +98,11 @@ impl ProjectTree {
         problems.extend(found);
         overlay(&mut node, options.environment, problems);
         problems.extend(check::not_yet_in_project(&node));
-        let alerts = [&["alerts"][..], &["defaults", "alerts"], &["state"]];
+        // Nothing works without the state, so that what it needs must be there.
+        problems.extend(
+            node.entry("state").map(|entry| entry.value.unresolved()).into_iter().flatten(),
+        );
+        let alerts = [&["alerts"][..], &["defaults", "alerts"]];
         let unresolved = alerts.iter().filter_map(|path| node.entry_at(path));
         let unresolved = unresolved.flat_map(|entry| entry.value.unresolved()).collect();
         Some(Self { node, well_formed, unresolved })
@@ -113,22 +116,35 @@ impl ProjectTree {
     ) -> Project {
         let connections = connections::build(&self.node, problems);
         let defaults = self.node.entry("defaults").map(|entry| &entry.value);
-        let project_vars = vars_of(&self.node);
+        let project_vars = vars::declared(&self.node);
         let mut opened = Opened::new();
         let mut checked: Vec<CheckedSync> = Vec::new();
         let mut names: BTreeMap<String, Place> = BTreeMap::new();
+        let mut lost: Vec<Place> = Vec::new();
         for (mut sync, is_clean) in syncs {
-            let vars: Vars = project_vars.clone().into_iter().chain(vars_of(&sync)).collect();
+            let vars: Vars =
+                project_vars.clone().into_iter().chain(vars::declared(&sync)).collect();
             let well_formed =
                 shape_of_sync(&mut sync, Some(&vars), problems) && is_clean && self.well_formed;
             unique_name(&sync, &mut names, problems);
             merge_defaults(&mut sync, defaults);
             let setting =
                 Setting { connections: &connections, root: options.root, vars: &vars, well_formed };
-            checked.extend(check::sync(&sync, &setting, &mut opened, problems));
+            let found = check::sync(&sync, &setting, &mut opened, problems);
+            if found.is_none() {
+                lost.push(sync.place.first_line());
+            }
+            checked.extend(found);
         }
         checked.sort_by(|a, b| a.sync.name.cmp(&b.sync.name));
         problems.extend(check::ownership(&checked));
+        if problems.iter().all(|problem| problem.severity != Severity::Error) {
+            // No sync is ever left out without a word.
+            problems.extend(lost.iter().map(|place| {
+                Diagnostic::error(&E0019_SCHEMA_BUG, "the sync cannot be used")
+                    .at(place, "this sync")
+            }));
+        }
         self.project(options, connections, checked)
     }
 
@@ -237,34 +253,19 @@ fn unknown_environment(project: &Node, name: &str, declared: Option<&Entry>) -> 
 }
 
 /// Checks one sync file against the schema; true when nothing is wrong with its form.
-fn shape_of_sync(sync: &mut Node, vars: Option<&Vars>, problems: &mut Vec<Diagnostic>) -> bool {
+fn shape_of_sync(sync: &mut Node, known: Option<&Vars>, problems: &mut Vec<Diagnostic>) -> bool {
+    secrets::hide_alerts(sync);
     let before = problems.len();
-    if let (Some(sql), Some(vars)) = (sync.entry_at(&["model", "sql"]), vars) {
-        reference::check_sql_vars(&sql.value, vars, problems);
+    if let (Some(sql), Some(known)) = (sync.entry_at(&["model", "sql"]), known) {
+        vars::check_sql(&sql.value, known, problems);
     }
-    if let (Value::Map(entries), Some(vars)) = (&mut sync.value, vars) {
+    if let (Value::Map(entries), Some(known)) = (&mut sync.value, known) {
         for entry in entries.iter_mut().filter(|entry| entry.key != "vars") {
-            reference::substitute_vars(&mut entry.value, vars, problems);
+            vars::substitute(&mut entry.value, known, problems);
         }
     }
     problems.extend(Shape::new(schema::sync()).check(sync, "the sync"));
     problems[before..].iter().all(|problem| problem.severity != Severity::Error)
-}
-
-fn vars_of(node: &Node) -> Vars {
-    let declared = node.entry("vars").map(|entry| entry.value.entries()).unwrap_or_default();
-    declared
-        .iter()
-        .filter_map(|entry| {
-            let value = match entry.value.to_json() {
-                Json::String(text) => text,
-                Json::Number(number) => number.to_string(),
-                Json::Bool(value) => value.to_string(),
-                _ => return None,
-            };
-            Some((entry.key.clone(), value))
-        })
-        .collect()
 }
 
 fn unique_name(sync: &Node, names: &mut BTreeMap<String, Place>, problems: &mut Vec<Diagnostic>) {

@@ -22,6 +22,7 @@ mod scalar;
 mod schema;
 mod secrets;
 mod shape;
+mod vars;
 mod written;
 mod yaml;
 

@@ -1,17 +1,15 @@
 //! `${...}` in scalars: reads the forms, and substitutes them where that is allowed.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
 use super::file::Place;
 use super::files::reason;
-use super::nearest::{did_you_mean, list};
 use super::node::{Node, Text, Value};
 use crate::codes::{
     E0020_UNDEFINED_VARIABLE, E0021_BAD_REFERENCE, E0022_REFERENCE_NOT_HERE,
-    E0023_UNREADABLE_SECRET, E0024_UNKNOWN_VAR, E0025_UNSAFE_VAR,
+    E0023_UNREADABLE_SECRET,
 };
 use crate::diagnostic::Diagnostic;
 
@@ -23,7 +21,7 @@ const NOT_IN_PROJECT: &str =
 
 /// A part of a scalar.
 #[derive(Debug, PartialEq, Eq)]
-enum Piece<'t> {
+pub(super) enum Piece<'t> {
     Plain(&'t str),
     /// What is between `${` and `}`.
     Reference(&'t str),
@@ -31,7 +29,7 @@ enum Piece<'t> {
     Unclosed(&'t str),
 }
 
-fn pieces(text: &str) -> Vec<Piece<'_>> {
+pub(super) fn pieces(text: &str) -> Vec<Piece<'_>> {
     let mut pieces = Vec::new();
     let mut rest = text;
     while let Some(at) = rest.find("${") {
@@ -63,23 +61,12 @@ pub(crate) struct Outside<'a> {
     pub(crate) root: &'a Path,
 }
 
-/// Values of `${var:name}`.
-pub(super) type Vars = BTreeMap<String, String>;
-
 /// Substitutes environment variables and files in every scalar below. What is not there leaves an
 /// unresolved node; what cannot be understood is a problem.
 pub(super) fn substitute(node: &mut Node, outside: Outside<'_>, problems: &mut Vec<Diagnostic>) {
     node.scalars_mut(&mut |scalar| {
         let result = expand(scalar, |inside| outside_value(inside, outside));
-        apply(scalar, result, problems, true);
-    });
-}
-
-/// Substitutes `${var:name}` in every scalar below; any other reference is a problem.
-pub(super) fn substitute_vars(node: &mut Node, vars: &Vars, problems: &mut Vec<Diagnostic>) {
-    node.scalars_mut(&mut |scalar| {
-        let result = expand(scalar, |inside| var_value(inside, vars));
-        apply(scalar, result, problems, false);
+        apply(scalar, result, problems);
     });
 }
 
@@ -87,60 +74,12 @@ pub(super) fn substitute_vars(node: &mut Node, vars: &Vars, problems: &mut Vec<D
 pub(super) fn refuse(node: &mut Node, problems: &mut Vec<Diagnostic>) {
     node.scalars_mut(&mut |scalar| {
         let result = expand(scalar, |_| Err(not_here().with_help(NOT_IN_PROJECT)));
-        apply(scalar, result, problems, false);
+        apply(scalar, result, problems);
     });
 }
 
-/// Substitutes `${var:name}` in SQL. Other `${` are SQL's own. A value must be a plain word.
-pub(super) fn substitute_sql(
-    sql: &str,
-    vars: &Vars,
-    place: &Place,
-    problems: &mut Vec<Diagnostic>,
-) -> String {
-    let mut out = String::with_capacity(sql.len());
-    let mut rest = sql;
-    while let Some(at) = rest.find("${var:") {
-        out.push_str(&rest[..at]);
-        let after = &rest[at..];
-        let Some(end) = after.find('}') else { break };
-        match var_value(&after[2..end], vars) {
-            Ok(value) if is_plain_word(&value) => out.push_str(&value),
-            Ok(_) => problems.push(unsafe_var(&after[6..end]).at(place, "used in SQL")),
-            Err(problem) => problems.push(problem.at(place, "used in this SQL")),
-        }
-        rest = &after[end + 1..];
-    }
-    out.push_str(rest);
-    out
-}
-
-/// The variables a scalar's references name, and whether each of their values may stand in SQL.
-pub(super) fn check_sql_vars(scalar: &Node, vars: &Vars, problems: &mut Vec<Diagnostic>) {
-    for piece in pieces(scalar.as_text().unwrap_or_default()) {
-        if let Piece::Reference(inside) = piece
-            && let Some(name) = inside.strip_prefix("var:")
-            && vars.get(name).is_some_and(|value| !is_plain_word(value))
-        {
-            problems.push(unsafe_var(name).at(&reference_place(scalar, inside), "used in SQL"));
-        }
-    }
-}
-
-fn is_plain_word(value: &str) -> bool {
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | ':' | '-');
-    !value.is_empty() && value.chars().all(plain) && !value.contains("--")
-}
-
-fn unsafe_var(name: &str) -> Diagnostic {
-    Diagnostic::error(
-        &E0025_UNSAFE_VAR,
-        format!("the value of `{name}` cannot be put into SQL as it is"),
-    )
-}
-
-/// The text with every reference replaced; `None` when there is none.
-fn expand(
+/// The text with every reference replaced, and whether there was one; `None` when there is nothing to do.
+pub(super) fn expand(
     scalar: &Node,
     mut value: impl FnMut(&str) -> Result<String, Diagnostic>,
 ) -> Result<Option<(String, bool)>, Diagnostic> {
@@ -172,25 +111,15 @@ fn expand(
     Ok(Some((out, substituted)))
 }
 
-fn apply(
+pub(super) fn apply(
     scalar: &mut Node,
     result: Result<Option<(String, bool)>, Diagnostic>,
     problems: &mut Vec<Diagnostic>,
-    secret: bool,
 ) {
     match (result, &scalar.value) {
         (Ok(Some((text, substituted))), Value::Text(old)) => {
             let unquoted = old.unquoted;
-            let from_outside = substituted && secret;
-            let mut value = Value::Text(Text { text, unquoted, substituted: from_outside });
-            // A variable of the project is no secret, and has the type it is written with.
-            if let (Value::Text(text), true, false) = (&value, unquoted && substituted, secret)
-                && let Ok(plain) = super::scalar::resolve(&text.text)
-                && !plain.is_string()
-            {
-                value = Value::Plain(plain);
-            }
-            scalar.value = value;
+            scalar.value = Value::Text(Text { text, unquoted, substituted });
         }
         (Err(problem), _) if is_unresolved(&problem) => {
             scalar.value = Value::Unresolved(Box::new(problem));
@@ -209,7 +138,7 @@ fn is_unresolved(problem: &Diagnostic) -> bool {
 }
 
 /// The reference as written, where it can be found in the scalar.
-fn reference_place(scalar: &Node, inside: &str) -> Place {
+pub(super) fn reference_place(scalar: &Node, inside: &str) -> Place {
     let written = format!("${{{inside}}}");
     match scalar.place.text().find(&written) {
         Some(at) => {
@@ -266,22 +195,8 @@ fn malformed(inside: &str) -> Diagnostic {
     Diagnostic::error(&E0021_BAD_REFERENCE, format!("`${{{inside}}}` cannot be understood"))
 }
 
-fn not_here() -> Diagnostic {
+pub(super) fn not_here() -> Diagnostic {
     Diagnostic::error(&E0022_REFERENCE_NOT_HERE, "`${...}` is not substituted here")
-}
-
-fn var_value(inside: &str, vars: &Vars) -> Result<String, Diagnostic> {
-    let Some(name) = inside.strip_prefix("var:") else { return Err(not_here()) };
-    vars.get(name).cloned().ok_or_else(|| {
-        let known = vars.keys().map(String::as_str);
-        let near = did_you_mean(name, known.clone());
-        let help = match vars.is_empty() {
-            true => "declare it under `vars:` of this file or of outflow.yml".to_owned(),
-            false => format!("{near}declared are {}", list(known)),
-        };
-        Diagnostic::error(&E0024_UNKNOWN_VAR, format!("the variable `{name}` is not declared"))
-            .with_help(help)
-    })
 }
 
 /// The file's text without its last line break.
@@ -347,15 +262,5 @@ mod tests {
             ]
         );
         assert_eq!(pieces("${x"), [Piece::Plain(""), Piece::Unclosed("${x")]);
-    }
-
-    #[test]
-    fn a_value_in_sql_cannot_change_the_statement() {
-        for good in ["analytics", "2026-01-05", "10:30", "a.b", "5"] {
-            assert!(is_plain_word(good), "{good}");
-        }
-        for bad in ["", "a b", "a'", "a--b", "a;b", "a/*", "x\"", "ä"] {
-            assert!(!is_plain_word(bad), "{bad}");
-        }
     }
 }

@@ -32,6 +32,15 @@ pub(super) fn hide(project: &Node) -> Vec<Diagnostic> {
     warnings
 }
 
+/// Hides the alerts of a sync file.
+pub(super) fn hide_alerts(sync: &Node) {
+    for entry in sync.entry("alerts").into_iter().flat_map(|entry| entry.value.entries()) {
+        if !PLAIN_KEYS.contains(&entry.key.as_str()) {
+            hide_below(&entry.value);
+        }
+    }
+}
+
 fn in_connection(connection: &Entry, warnings: &mut Vec<Diagnostic>) {
     if !matches!(connection.value.value, Value::Map(_)) {
         hide_below(&connection.value);

@@ -18,7 +18,7 @@ use super::checked::{CheckedSync, Connection};
 use super::nearest::{did_you_mean, list};
 use super::node::{Entry, Node};
 use super::open::Opened;
-use super::reference::Vars;
+use super::vars::Vars;
 use super::written::Freshness;
 use parts::Parts;
 

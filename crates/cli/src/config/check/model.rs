@@ -12,7 +12,7 @@ use crate::config::file::Place;
 use crate::config::files::reason;
 use crate::config::node::{Entry, Node};
 use crate::config::open::Opened;
-use crate::config::reference::substitute_sql;
+use crate::config::vars::substitute_sql;
 use crate::config::written::OneOrMore;
 use crate::diagnostic::Diagnostic;
 

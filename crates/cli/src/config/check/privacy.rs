@@ -1,6 +1,6 @@
 //! `privacy.deny_columns`: columns a sync must not touch.
 
-use flow::{Changes, Relation};
+use flow::Changes;
 use transform::Origin;
 
 use crate::codes::E0115_DENIED_COLUMN;
@@ -53,12 +53,6 @@ fn uses<'s>(sync: &'s CheckedSync, column: &str) -> Vec<&'s Place> {
         if used {
             places.extend(sync.places.field(field));
         }
-    }
-    if let Relation::Sql(sql) = &model.relation
-        && places.is_empty()
-        && has_word(sql, column)
-    {
-        places.push(&sync.places.relation);
     }
     places
 }

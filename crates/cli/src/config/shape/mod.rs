@@ -150,6 +150,7 @@ impl<'s> Shape<'s> {
             self.visit(spot, branch, problems);
         }
         if let Some(condition) = schema.get("if")
+            && is_decided(spot.node, condition)
             && self.holds(spot, condition)
             && let Some(then) = schema.get("then")
         {
@@ -246,6 +247,14 @@ impl<'s> Shape<'s> {
         }
         all
     }
+}
+
+/// Whether every value the condition asks about is there; a variable that is not set fits any condition.
+fn is_decided(node: &Node, condition: &Json) -> bool {
+    let asked = condition.get("properties").and_then(Json::as_object).into_iter().flatten();
+    asked
+        .filter_map(|(key, _)| node.entry(key))
+        .all(|entry| !matches!(entry.value.value, Value::Unresolved(_)))
 }
 
 const TYPES: [&str; 7] = ["null", "boolean", "integer", "number", "string", "array", "object"];

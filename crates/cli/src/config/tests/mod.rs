@@ -5,6 +5,7 @@ mod broken_files;
 mod broken_meaning;
 mod broken_shapes;
 mod mutation;
+mod online;
 mod secrets;
 mod valid;
 

@@ -103,3 +103,15 @@ fn a_secret_file_is_read_without_its_last_line_break() {
     let project = folder.project();
     assert_eq!(project.connection("hubspot").expect("resolved").options()["token"], "from-a-file");
 }
+
+#[test]
+fn a_file_cannot_make_the_terminal_do_anything() {
+    let folder = Folder::new();
+    folder.edit(
+        "syncs/usage.yml",
+        "owner:",
+        "\"own\\er\": x # \u{1b}[2J \u{9b}2J\n\"\\e[2Jx\": y\n#",
+    );
+    let text = shown(&folder.report());
+    assert!(!text.contains('\u{1b}') && !text.contains('\u{9b}'), "{text:?}");
+}

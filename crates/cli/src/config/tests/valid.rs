@@ -109,6 +109,26 @@ fn vars_reach_sync_files_and_sql_files() {
 }
 
 #[test]
+fn a_scalar_that_is_one_variable_has_its_type() {
+    let folder = Folder::new();
+    folder.edit("syncs/usage.yml", "batch_rows: 100", "batch_rows: ${var:text}");
+    folder.edit("syncs/usage.yml", "tags: [growth]", "vars: { text: \"50\", number: 50 }");
+    assert_eq!(places(&folder.report()), ["E0012 syncs/usage.yml:27:15"]);
+    folder.edit("syncs/usage.yml", "${var:text}", "${var:number}");
+    folder.edit("syncs/usage.yml", "object: contacts", "object: contact${var:s}");
+    folder.edit("syncs/usage.yml", "vars: {", "vars: { s: s,");
+    assert_eq!(folder.project().syncs[0].sync.object, "contacts");
+}
+
+#[test]
+fn a_variable_the_state_or_a_type_needs_is_needed_at_once() {
+    let folder = Folder::new();
+    folder.edit("outflow.yml", "vars:\n", "state: { path: \"${STATE_DIR}\" }\nvars:\n");
+    folder.edit("outflow.yml", "type: postgres", "type: ${WAREHOUSE_TYPE}");
+    assert_eq!(places(&folder.report()), ["E0020 outflow.yml:5:11", "E0020 outflow.yml:21:17"]);
+}
+
+#[test]
 fn a_snapshot_a_composite_key_and_a_query_are_accepted() {
     let folder = Folder::new();
     folder.edit(
