@@ -423,9 +423,25 @@ impl Metrics {
         for stage in Busy::ALL {
             self.stage_busy_seconds_total.with_label_values(&[sync, stage.as_str()]).inc_by(0.0);
         }
+        for status in STATUSES.iter().chain([&RunStatus::Interrupted]) {
+            for trigger in [Trigger::Manual, Trigger::Schedule, Trigger::Backfill] {
+                let labels = [sync, status.as_str(), trigger.as_str()];
+                self.runs_total.with_label_values(&labels).inc_by(0);
+            }
+        }
         self.rows_unaccounted.with_label_values(&[sync]).set(0.0);
         self.backlog_rows.with_label_values(&[sync]).set(0);
         let destination = info.destination.as_str();
+        // A histogram is there, empty, as soon as one asks for it. Without it the first observation after a start
+        // would be no increase to Prometheus.
+        let _ = self.run_duration_seconds.with_label_values(&[sync]);
+        let _ = self.delivery_latency_seconds.with_label_values(&[sync]);
+        let object = info.object.as_str();
+        let _ = self.destination_batch_rows.with_label_values(&[destination, object]);
+        for kind in ["check", "read"] {
+            let labels = [info.source.as_str(), kind];
+            let _ = self.warehouse_query_duration_seconds.with_label_values(&labels);
+        }
         for origin in ["client", "server"] {
             self.destination_throttled_seconds_total
                 .with_label_values(&[destination, origin])
@@ -768,6 +784,11 @@ mod tests {
         let text = metrics.expose();
         assert!(
             text.contains("outflow_rows_delivered_total{op=\"create\",sync=\"a\"} 0"),
+            "{text}"
+        );
+        assert!(text.contains("outflow_run_duration_seconds_count{sync=\"a\"} 0"), "{text}");
+        assert!(
+            text.contains("outflow_runs_total{status=\"ok\",sync=\"a\",trigger=\"manual\"} 0"),
             "{text}"
         );
         assert!(text.contains("outflow_build_info{revision=\"unknown\",version=\"0.1.0\"} 1"));
