@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use flow::metrics::Metrics;
 use indicatif::MultiProgress;
-use tracing::{Event, Level, Subscriber};
+use tracing::{Event, Level, Metadata, Subscriber};
+use tracing_subscriber::filter::{FilterExt, filter_fn};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
@@ -41,7 +42,7 @@ pub(crate) fn start(logging: &Logging, metrics: Arc<Metrics>, bars: MultiProgres
         LogFormat::Text => lines.with_target(false).boxed(),
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
-    let lines = lines.with_filter(filter(logging)?);
+    let lines = lines.with_filter(filter(logging)?.and(filter_fn(may_be_shown)));
     let counted = Counted(metrics).with_filter(LevelFilter::INFO);
     // A second start in one process, as in tests, keeps the first.
     let _ = Registry::default().with(lines).with(counted).try_init();
@@ -68,6 +69,17 @@ fn filter(logging: &Logging) -> Result<EnvFilter> {
             "info,outflow=trace,engine=trace,reader=trace,state=trace,writer=trace,writer_crm=trace"
         }
     }))
+}
+
+/// Crates whose log lines hold constant sentences, and no row value, key or secret.
+const OURS: &[&str] =
+    &["outflow", "engine", "reader", "state", "writer", "writer_crm", "transform", "simulator"];
+
+/// What is below our own crates may log statements, headers and notices: of that only warnings are shown, whatever
+/// filter is asked for (X1).
+fn may_be_shown(metadata: &Metadata<'_>) -> bool {
+    let target = metadata.target().split("::").next().unwrap_or_default();
+    *metadata.level() <= Level::WARN || OURS.contains(&target)
 }
 
 /// Counts messages by level in `outflow_log_messages_total`.
