@@ -68,7 +68,7 @@ heading 'Setting up' 'What is missing is installed; what is here is left alone.'
 tests/demo/setup.sh compiler postgresql curl
 good 'a C compiler, PostgreSQL and curl are here'
 
-heading 'Building outflow' "The same build that \`make test\` uses, in $CARGO_TARGET_DIR."
+heading 'Building outflow' "Once; cargo keeps what it builds in $CARGO_TARGET_DIR."
 cargo build --locked -p outflow -p support
 # Debian's own `psql` in PATH is a wrapper that looks for clusters; the program itself lies beside `initdb`.
 postgres_bin=$(compgen -G '/usr/lib/postgresql/*/bin' | sort -V | tail -n 1 || true)
