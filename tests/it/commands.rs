@@ -211,6 +211,15 @@ async fn metrics_of_a_failed_run_still_say_when_the_last_one_succeeded() {
     let (second, text) = success();
     assert_eq!(first, second);
     assert!(text.contains("outflow_sync_status{status=\"failed\",sync=\"people\"} 1"), "{text}");
+    assert!(text.contains("outflow_rejects_open{sync=\"people\"} 0"), "{text}");
+    assert!(
+        text.contains("outflow_delivered_watermark_timestamp_seconds{sync=\"people\"} 177"),
+        "{text}"
+    );
+    assert!(
+        !text.contains("outflow_runs_total{status=\"ok\",sync=\"people\",trigger=\"manual\"} 1"),
+        "counters are this process's own: {text}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use engine::{BackfillScope, Ports, RunFailure, RunOptions, RunReport};
 use flow::metrics::SyncInfo;
 use flow::{Changes, Key, RunStatus, Trigger};
-use state::Sqlite;
+use state::{Sqlite, SyncState};
 
 use crate::config::CheckedSync;
 use crate::context::Context;
@@ -72,6 +72,7 @@ impl<'a> Session<'a> {
 
     /// Announces the syncs, so that their series exist from the start, also of those that fail early.
     pub(crate) async fn announce(&self, syncs: &[&CheckedSync]) {
+        let known = self.state.syncs().await.unwrap_or_default();
         for planned in syncs {
             let sync = &planned.sync;
             let metrics = &self.context.metrics;
@@ -88,14 +89,26 @@ impl<'a> Session<'a> {
                 expected_interval_seconds: planned.expected_interval_seconds,
                 enabled: planned.enabled,
             });
-            // A failing run must not hide when the last good one was.
-            let runs = self.state.runs(Some(&sync.name), RUNS_LOOKED_AT).await.unwrap_or_default();
-            let good = |status| matches!(status, RunStatus::Ok | RunStatus::Partial);
-            if let Some(at) =
-                runs.iter().filter(|run| good(run.status)).filter_map(|run| run.ended_at).max()
-            {
-                metrics.succeeded_before(&sync.name, at);
-            }
+            self.recall(&sync.name, known.iter().find(|known| known.sync == sync.name)).await;
+        }
+    }
+
+    /// What earlier processes left behind stays visible while this one works, and when it fails.
+    async fn recall(&self, sync: &str, known: Option<&SyncState>) {
+        let Some(known) = known else { return };
+        let metrics = &self.context.metrics;
+        metrics.rejects(sync, known.open_rejects, known.oldest_reject_at);
+        if let Some(stored) = &known.watermark {
+            metrics.delivered_watermark(sync, stored.watermark);
+        }
+        let runs = self.state.runs(Some(sync), RUNS_LOOKED_AT).await.unwrap_or_default();
+        let mut finished = runs.iter().filter_map(|run| Some((run, run.ended_at?)));
+        if let Some((run, ended_at)) = finished.clone().next() {
+            metrics.run_finished_before(sync, run.status, (run.started_at, ended_at));
+        }
+        let good = |status| matches!(status, RunStatus::Ok | RunStatus::Partial);
+        if let Some((_, ended_at)) = finished.find(|(run, _)| good(run.status)) {
+            metrics.run_succeeded_before(sync, ended_at);
         }
     }
 

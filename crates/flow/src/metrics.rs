@@ -526,28 +526,39 @@ impl Metrics {
         trigger: Trigger,
         (started_at, ended_at): (i64, i64),
     ) {
+        self.run_finished_before(sync, status, (started_at, ended_at));
+        self.runs_total.with_label_values(&[sync, status.as_str(), trigger.as_str()]).inc();
+        let duration = seconds(ended_at - started_at);
+        self.run_duration_seconds.with_label_values(&[sync]).observe(duration);
+    }
+
+    /// The last run of an earlier process, so that its status and times stay visible while this one works. Counts
+    /// nothing. Times are microseconds since 1970.
+    pub fn run_finished_before(
+        &self,
+        sync: &str,
+        status: RunStatus,
+        (started_at, ended_at): (i64, i64),
+    ) {
         for known in STATUSES {
             self.sync_status
                 .with_label_values(&[sync, known.as_str()])
                 .set(i64::from(known == status));
         }
-        self.runs_total.with_label_values(&[sync, status.as_str(), trigger.as_str()]).inc();
-        let duration = seconds(ended_at - started_at);
         self.run_last_completion_timestamp_seconds
             .with_label_values(&[sync])
             .set(seconds(ended_at));
-        self.run_last_duration_seconds.with_label_values(&[sync]).set(duration);
-        self.run_duration_seconds.with_label_values(&[sync]).observe(duration);
+        self.run_last_duration_seconds
+            .with_label_values(&[sync])
+            .set(seconds(ended_at - started_at));
         if matches!(status, RunStatus::Ok | RunStatus::Partial) {
-            self.run_last_success_timestamp_seconds
-                .with_label_values(&[sync])
-                .set(seconds(ended_at));
+            self.run_succeeded_before(sync, ended_at);
         }
     }
 
     /// When the sync last succeeded in an earlier process (microseconds since 1970), so that a failing run does
     /// not hide it.
-    pub fn succeeded_before(&self, sync: &str, ended_at: i64) {
+    pub fn run_succeeded_before(&self, sync: &str, ended_at: i64) {
         self.run_last_success_timestamp_seconds.with_label_values(&[sync]).set(seconds(ended_at));
     }
 
