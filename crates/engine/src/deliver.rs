@@ -187,6 +187,7 @@ impl Caller {
                 }
                 Next::Again(part, pause, reason) => {
                     let drained = tokio::select! {
+                        biased;
                         () = tokio::time::sleep(pause) => false,
                         () = self.drain.cancelled() => true,
                     };

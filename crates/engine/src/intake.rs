@@ -66,6 +66,7 @@ impl Reading {
             let before = request_after.clone();
             match self.read_on(spool, page, &mut request_after).await {
                 Ok(Ended::Full) => tokio::select! {
+                    biased;
                     () = spool.drained() => {}
                     () = self.drain.cancelled() => return Ok(Ended::Drained),
                 },
@@ -79,6 +80,7 @@ impl Reading {
                     };
                     tracing::warn!(code = error.code().id, "reading stopped; trying again");
                     tokio::select! {
+                        biased;
                         () = tokio::time::sleep(pause) => {}
                         () = self.drain.cancelled() => return Ok(Ended::Drained),
                     }

@@ -45,7 +45,8 @@ impl Attempts {
         let pauses = ExponentialBackoff {
             current_interval: policy.pause_first,
             initial_interval: policy.pause_first,
-            randomization_factor: 0.5,
+            // The jitter is our own, from a generator that a simulation can seed.
+            randomization_factor: 0.0,
             multiplier: 2.0,
             max_interval: policy.pause_max,
             max_elapsed_time: None,
@@ -61,7 +62,7 @@ impl Attempts {
             Retry::Never => return None,
             Retry::Backoff => {
                 self.made += 1;
-                self.pauses.next_backoff()?
+                self.pauses.next_backoff()?.mul_f64(0.5 + fastrand::f64())
             }
             Retry::After(wait) => wait,
         };

@@ -165,6 +165,7 @@ impl Conductor<'_> {
         loop {
             self.start_calls();
             let done = tokio::select! {
+                biased;
                 () = self.options.stop.abort.cancelled() => {
                     return Err(Error::new(&codes::E4004, "the run was aborted by a second signal"));
                 }

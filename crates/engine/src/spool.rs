@@ -15,6 +15,7 @@ use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::Compression;
 use parquet::file::properties::WriterProperties;
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::Notify;
 
 use crate::SpoolLimits;
@@ -192,6 +193,10 @@ impl Spool {
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {
+    // Where there is one thread only, as in a simulation, order must not depend on another.
+    if Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread {
+        return work();
+    }
     tokio::task::spawn_blocking(work).await.map_err(|error| {
         Error::new(&codes::E4007, "a spool file was not finished").with_source(error)
     })?

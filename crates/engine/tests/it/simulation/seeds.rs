@@ -1,0 +1,99 @@
+//! Many seeds, and what is measured over them.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::life::{Verdict, live};
+use super::weather::Season;
+
+/// Seeds in an ordinary test run.
+const SEEDS: u64 = 300;
+
+/// A number from the environment, so that many seeds, or one, can be asked for without another build.
+#[expect(clippy::disallowed_methods, reason = "the only way to ask a test for something")]
+fn asked(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+/// Lives these seeds through on all cores and gives back the verdicts that are not clean, and the sums.
+fn survey(seeds: std::ops::Range<u64>, season: Season) -> (Vec<(u64, Verdict)>, Sums) {
+    let (next, end) = (AtomicU64::new(seeds.start), seeds.end);
+    let (failed, sums) = (Mutex::new(Vec::new()), Mutex::new(Sums::default()));
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..cores {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= end || failed.lock().unwrap().len() >= 50 {
+                        return;
+                    }
+                    let verdict = live(seed, season, None);
+                    sums.lock().unwrap().add(&verdict);
+                    if !verdict.breaches.is_empty() {
+                        failed.lock().unwrap().push((seed, verdict));
+                    }
+                }
+            });
+        }
+    });
+    let mut failed = failed.into_inner().unwrap();
+    failed.sort_by_key(|(seed, _)| *seed);
+    (failed, sums.into_inner().unwrap())
+}
+
+#[derive(Debug, Default)]
+struct Sums {
+    histories: u64,
+    runs: usize,
+    writes: u64,
+    races: u64,
+    orphans: usize,
+}
+
+impl Sums {
+    fn add(&mut self, verdict: &Verdict) {
+        self.histories += 1;
+        self.runs += verdict.runs;
+        self.writes += verdict.writes;
+        self.races += verdict.races;
+        self.orphans += verdict.orphans;
+    }
+}
+
+/// Nothing the engine promises is broken in any of the histories.
+fn holds(test: &str, season: Season) {
+    if let Some(seed) = asked("SEED") {
+        let verdict = live(seed, season, None);
+        println!("{}", verdict.journal.join("\n"));
+        assert!(verdict.breaches.is_empty(), "seed {seed}: {:#?}", verdict.breaches);
+        return;
+    }
+    let first = asked("FIRST").unwrap_or(0);
+    let (failed, sums) = survey(first..first + asked("SEEDS").unwrap_or(SEEDS), season);
+    println!("{season:?}: {sums:?}");
+    let shown: Vec<String> = failed
+        .iter()
+        .map(|(seed, verdict)| format!("seed {seed}: {}", verdict.breaches[0]))
+        .collect();
+    assert!(
+        shown.is_empty(),
+        "{} of {} histories break a promise:\n{}\nreplay: SEED={} cargo test -p engine --test it {test} -- --nocapture",
+        shown.len(),
+        sums.histories,
+        shown.join("\n"),
+        failed[0].0
+    );
+}
+
+#[test]
+fn every_mixed_history_keeps_the_promises() {
+    // D1, D2, D3, D5, D6, D9, R1, R3, L1, S2
+    holds("every_mixed_history", Season::Mixed);
+}
+
+#[test]
+fn without_faults_no_record_is_doubled() {
+    // D1
+    holds("without_faults", Season::Gentle);
+}

@@ -1,0 +1,223 @@
+//! The simulated state: durable, transactional, fenced by epochs, and now and then out of order.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use flow::{
+    BackfillProgress, Commit, Entry, Error, Key, Lease, MatchHash, Result, RunRecord, Store,
+    StoredWatermark, Watermark,
+};
+
+use super::oracle;
+use super::universe::{BROKEN, LOST, Sabotage, State, Universe};
+
+/// What is durable.
+#[derive(Default)]
+pub(crate) struct Memory {
+    pub(crate) ledger: BTreeMap<Key, (u64, Entry)>,
+    /// Open rejects by key; rows without a key share the `None`. The code is kept.
+    pub(crate) rejects: BTreeMap<Option<Key>, &'static str>,
+    pub(crate) watermark: Option<StoredWatermark>,
+    pub(crate) backfills: BTreeMap<String, BackfillProgress>,
+    pub(crate) runs: BTreeMap<String, RunRecord>,
+    pub(crate) epoch: i64,
+    held_by: Option<i64>,
+    changes: u64,
+    pub(crate) commits: u64,
+}
+
+impl Memory {
+    /// The row that was last acknowledged under a match value, as the real store tells it.
+    pub(crate) fn owner(&self, wanted: MatchHash) -> Option<&Key> {
+        self.ledger
+            .iter()
+            .filter(|(_, (_, entry))| entry.match_hash == Some(wanted))
+            .max_by_key(|(_, (change, entry))| (entry.rejected.is_none(), *change))
+            .map(|(key, _)| key)
+    }
+
+    pub(crate) fn open_keys(&self) -> BTreeSet<Key> {
+        self.rejects.keys().flatten().cloned().collect()
+    }
+}
+
+pub(crate) struct SimStore(pub(crate) Arc<Universe>);
+
+struct Held(Arc<Universe>, i64);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        if state.memory.held_by == Some(self.1) {
+            state.memory.held_by = None;
+        }
+    }
+}
+
+impl SimStore {
+    /// Gives the lease to somebody new, whoever holds it.
+    pub(crate) fn take_over(&self, sync: &str) -> Lease {
+        let mut state = self.0.lock();
+        state.memory.epoch += 1;
+        let epoch = state.memory.epoch;
+        state.memory.held_by = Some(epoch);
+        if state.is(Sabotage::Amnesia) {
+            state.memory.ledger.values_mut().for_each(|(_, entry)| entry.acknowledged = None);
+        }
+        drop(state);
+        Lease { sync: sync.to_owned(), epoch, held: Box::new(Held(Arc::clone(&self.0), epoch)) }
+    }
+
+    /// One write: it may fail before anything happened, or after everything did.
+    async fn write(
+        &self,
+        lease: &Lease,
+        what: &str,
+        change: impl FnOnce(&mut State) + Send,
+    ) -> Result<()> {
+        self.0.step(what).await;
+        {
+            let mut state = self.0.lock();
+            let newest = state.memory.epoch;
+            if newest != lease.epoch {
+                if !state.is(Sabotage::NoFence) {
+                    return Err(Error::new(&LOST, "another run took over"));
+                }
+                state.breach(format!("S2: {what} of an owner whose lease was taken over"));
+            }
+            if state.misfortune(0.01) {
+                state.note(format_args!("store fails at {what}"));
+                return Err(Error::new(&BROKEN, "disk full"));
+            }
+            change(&mut state);
+        }
+        self.0.step(what).await;
+        match self.0.lock().misfortune(0.005) {
+            true => Err(Error::new(&BROKEN, "the answer of the state was lost")),
+            false => Ok(()),
+        }
+    }
+
+    async fn look<T>(&self, what: &str, look: impl FnOnce(&Memory) -> T + Send) -> Result<T> {
+        self.0.step(what).await;
+        let mut state = self.0.lock();
+        if state.misfortune(0.005) {
+            return Err(Error::new(&BROKEN, "the state cannot be read"));
+        }
+        Ok(look(&state.memory))
+    }
+}
+
+#[async_trait]
+impl Store for SimStore {
+    async fn acquire(&self, sync: &str, _at: i64) -> Result<Lease> {
+        self.0.step("acquire").await;
+        if self.0.lock().memory.held_by.is_some() {
+            return Err(Error::new(&LOST, "another run holds the lease"));
+        }
+        Ok(self.take_over(sync))
+    }
+
+    async fn put_run(&self, lease: &Lease, run: &RunRecord) -> Result<()> {
+        let run = run.clone();
+        self.write(lease, "put_run", move |state| {
+            state.note(format_args!("run is {:?}: {:?} {:?}", run.status, run.counts, run.error));
+            state.memory.runs.insert(run.id.clone(), run);
+        })
+        .await
+    }
+
+    async fn watermark(&self, _sync: &str) -> Result<Option<StoredWatermark>> {
+        self.look("watermark", |memory| memory.watermark.clone()).await
+    }
+
+    async fn backfill(&self, _sync: &str, spec: &str) -> Result<Option<BackfillProgress>> {
+        self.look("backfill", |memory| memory.backfills.get(spec).cloned()).await
+    }
+
+    async fn lookup(&self, _sync: &str, keys: &[Key]) -> Result<Vec<Option<Entry>>> {
+        let entry = |memory: &Memory, key| memory.ledger.get(key).map(|(_, entry)| entry.clone());
+        self.look("lookup", |memory| keys.iter().map(|key| entry(memory, key)).collect()).await
+    }
+
+    async fn owners(&self, _sync: &str, matches: &[MatchHash]) -> Result<Vec<Option<Key>>> {
+        let owner = |memory: &Memory, hash: &MatchHash| memory.owner(*hash).cloned();
+        self.look("owners", |memory| matches.iter().map(|hash| owner(memory, hash)).collect()).await
+    }
+
+    async fn mark_dirty(&self, lease: &Lease, keys: &[Key]) -> Result<()> {
+        self.write(lease, "mark_dirty", |state| {
+            if state.is(Sabotage::ForgetsDirty) {
+                return;
+            }
+            for key in keys {
+                if let Some((_, entry)) = state.memory.ledger.get_mut(key) {
+                    entry.acknowledged = None;
+                }
+            }
+        })
+        .await
+    }
+
+    async fn commit(&self, lease: &Lease, commit: Commit) -> Result<()> {
+        self.write(lease, "commit", |state| settle(state, commit)).await
+    }
+
+    async fn end_backfill(&self, lease: &Lease, spec: &str) -> Result<()> {
+        self.write(lease, "end_backfill", |state| {
+            state.memory.backfills.remove(spec);
+        })
+        .await
+    }
+
+    async fn open_rejects(&self, _sync: &str) -> Result<(u64, Option<i64>)> {
+        self.look("open_rejects", |memory| (memory.rejects.len() as u64, None)).await
+    }
+}
+
+/// One transaction, in the order of the real store; then the oracles look.
+fn settle(state: &mut State, mut commit: Commit) {
+    state.note(format_args!(
+        "commits {} ledger, rejects {:?}, resolved {:?}, watermark {:?}",
+        commit.ledger.len(),
+        commit.rejects.iter().map(|r| (&r.key, r.code.id)).collect::<Vec<_>>(),
+        commit.resolved,
+        commit.watermark.as_ref().map(|stored| stored.watermark)
+    ));
+    if state.is(Sabotage::Miscounts) && commit.counts.updated > 0 {
+        commit.counts.updated -= 1;
+    }
+    if state.is(Sabotage::LosesRejects) {
+        commit.rejects.clear();
+    }
+    let now = state.now();
+    if let Some(stored) = &mut commit.watermark {
+        state.memory.commits += 1;
+        if state.is(Sabotage::WatermarkEarly) {
+            stored.watermark = Watermark(now);
+        }
+        if state.is(Sabotage::WatermarkBack) && state.memory.commits % 2 == 0 {
+            stored.watermark = stored.watermark.minus_micros(60_000_000);
+        }
+    }
+    let before = state.memory.watermark.clone();
+    let memory = &mut state.memory;
+    for change in commit.ledger {
+        memory.changes += 1;
+        memory.ledger.insert(change.key, (memory.changes, change.entry));
+    }
+    for key in commit.resolved {
+        memory.rejects.remove(&Some(key));
+    }
+    for reject in commit.rejects {
+        memory.rejects.insert(reject.key, reject.code.id);
+    }
+    if let Some(watermark) = commit.watermark {
+        memory.watermark = Some(watermark);
+    }
+    if let Some(progress) = commit.backfill {
+        memory.backfills.insert(progress.spec.clone(), progress);
+    }
+    oracle::at_commit(state, before.as_ref(), commit.counts);
+}
