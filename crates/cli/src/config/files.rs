@@ -23,17 +23,18 @@ const DEPTH_MAX: usize = 16;
 pub(super) fn project(root: &Path, problems: &mut Vec<Diagnostic>) -> Option<Arc<SourceFile>> {
     let path = root.join(PROJECT_FILE);
     if !path.exists() {
+        let folder = match root.to_str() {
+            Some("." | "") => "this folder".to_owned(),
+            _ => root.display().to_string(),
+        };
         let wrong_name = root.join("outflow.yaml").exists();
         let help = match wrong_name {
             true => "rename outflow.yaml to outflow.yml",
             false => E0001_NO_PROJECT.remedy,
         };
         problems.push(
-            Diagnostic::error(
-                &E0001_NO_PROJECT,
-                format!("there is no {PROJECT_FILE} in {}", root.display()),
-            )
-            .with_help(help),
+            Diagnostic::error(&E0001_NO_PROJECT, format!("there is no {PROJECT_FILE} in {folder}"))
+                .with_help(help),
         );
         return None;
     }
