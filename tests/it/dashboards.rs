@@ -1,7 +1,11 @@
 //! The boards, rules and runbooks of `dashboards/`: sound by themselves, true to the metrics the code has, and
 //! answered with data by a real Prometheus.
 
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test may fail, and says why it is skipped")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test may fail, and says why it is skipped"
+)]
 
 pub(crate) mod live;
 mod real_run;
