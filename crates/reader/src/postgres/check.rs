@@ -21,7 +21,7 @@ fn finding(code: &'static Code, message: String) -> Finding {
 
 /// All findings of a model.
 pub(super) async fn findings(
-    session: &Session,
+    session: &mut Session,
     model: &Model,
     view: &View,
     tables: &[(String, String)],
@@ -64,7 +64,7 @@ fn watermark(model: &Model, layout: &Layout, not_null: &HashSet<String>) -> Vec<
     found
 }
 
-async fn index(session: &Session, view: &View) -> Result<Option<Finding>> {
+async fn index(session: &mut Session, view: &View) -> Result<Option<Finding>> {
     // Small tables are scanned faster than an index is read.
     const SQL: &str = "SELECT NOT EXISTS ( \
             SELECT FROM pg_catalog.pg_index AS i \
@@ -89,7 +89,11 @@ async fn index(session: &Session, view: &View) -> Result<Option<Finding>> {
     }))
 }
 
-async fn key(session: &Session, view: &View, not_null: &HashSet<String>) -> Result<Vec<Finding>> {
+async fn key(
+    session: &mut Session,
+    view: &View,
+    not_null: &HashSet<String>,
+) -> Result<Vec<Finding>> {
     let mut found = Vec::new();
     for key in view.layout.key_columns() {
         let Column { name, source_type, .. } = key;
@@ -111,7 +115,7 @@ async fn key(session: &Session, view: &View, not_null: &HashSet<String>) -> Resu
     Ok(found)
 }
 
-async fn unlogged(session: &Session, tables: &[(String, String)]) -> Result<Vec<Finding>> {
+async fn unlogged(session: &mut Session, tables: &[(String, String)]) -> Result<Vec<Finding>> {
     const SQL: &str = "SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) \
         FROM unnest($1::text[], $2::text[]) AS u(s, r) \
         JOIN pg_catalog.pg_namespace AS n ON n.nspname = u.s \
@@ -125,7 +129,7 @@ async fn unlogged(session: &Session, tables: &[(String, String)]) -> Result<Vec<
     Ok(rows.iter().map(|row| finding(&codes::E1054_UNLOGGED, message(name(row)))).collect())
 }
 
-async fn login(session: &Session, tables: &[(String, String)]) -> Result<Option<Finding>> {
+async fn login(session: &mut Session, tables: &[(String, String)]) -> Result<Option<Finding>> {
     const SQL: &str = "SELECT r.rolsuper, ( \
             SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) \
             FROM unnest($1::text[], $2::text[]) AS u(s, r) \

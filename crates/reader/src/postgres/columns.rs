@@ -79,7 +79,7 @@ impl Column {
 ///
 /// # Errors
 /// `E1016` for a name that occurs twice, `E1015` for a type that cannot be carried, `E1013` for no column.
-pub(super) async fn describe(session: &Session, statement: &Statement) -> Result<Vec<Column>> {
+pub(super) async fn describe(session: &mut Session, statement: &Statement) -> Result<Vec<Column>> {
     let described = statement.columns();
     if described.is_empty() {
         return Err(Error::new(&codes::E1013_SQL, "the model has no columns"));
@@ -106,7 +106,7 @@ pub(super) async fn describe(session: &Session, statement: &Statement) -> Result
     Ok(columns)
 }
 
-async fn type_names(session: &Session, statement: &Statement) -> Result<Vec<String>> {
+async fn type_names(session: &mut Session, statement: &Statement) -> Result<Vec<String>> {
     const SQL: &str = "SELECT pg_catalog.format_type(u.kind, u.modifier) \
         FROM unnest($1::oid[], $2::int4[]) WITH ORDINALITY AS u(kind, modifier, at) \
         ORDER BY u.at";

@@ -7,7 +7,7 @@ use super::relation;
 use super::session::Session;
 
 /// Tables and views outside the system schemas that may be selected from, by name, without their columns.
-pub(super) async fn relations(session: &Session) -> Result<Vec<(String, Vec<ColumnInfo>)>> {
+pub(super) async fn relations(session: &mut Session) -> Result<Vec<(String, Vec<ColumnInfo>)>> {
     const SQL: &str = "SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) \
         FROM pg_catalog.pg_class AS c \
         JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace \
@@ -22,7 +22,10 @@ pub(super) async fn relations(session: &Session) -> Result<Vec<(String, Vec<Colu
 }
 
 /// One relation with its columns.
-pub(super) async fn columns(session: &Session, of: &Relation) -> Result<(String, Vec<ColumnInfo>)> {
+pub(super) async fn columns(
+    session: &mut Session,
+    of: &Relation,
+) -> Result<(String, Vec<ColumnInfo>)> {
     let target = relation::resolve(session, of).await?;
     let sql = format!("SELECT {ALIAS}.* FROM {}", target.from);
     let statement = session.prepare(&sql, &format!("describing {}", target.label)).await?;

@@ -21,7 +21,7 @@ const DUPLICATES_MAX: usize = 100_000;
 /// # Errors
 /// `E1019` for more than 100,000 of them.
 pub(super) async fn find(
-    session: &Session,
+    session: &mut Session,
     query: &Query<'_>,
     scope: &Scope,
 ) -> Result<HashSet<Key>> {
@@ -55,7 +55,7 @@ pub(super) async fn find(
 
 /// Whether an index makes duplicates impossible: unique, valid, whole, and on nothing but key columns.
 pub(super) async fn is_guarded(
-    session: &Session,
+    session: &mut Session,
     target: &Target,
     layout: &Layout,
 ) -> Result<bool> {
@@ -81,7 +81,7 @@ pub(super) async fn is_guarded(
 }
 
 /// Names of the table's columns that cannot be NULL; none for views and SQL.
-pub(super) async fn not_null(session: &Session, target: &Target) -> Result<HashSet<String>> {
+pub(super) async fn not_null(session: &mut Session, target: &Target) -> Result<HashSet<String>> {
     const SQL: &str = "SELECT a.attname::text FROM pg_catalog.pg_attribute AS a \
         WHERE a.attrelid = $1 AND a.attnotnull AND a.attnum > 0 AND NOT a.attisdropped";
     let Some(table) =

@@ -47,7 +47,7 @@ impl Stream {
     /// Starts the COPY of a SELECT.
     pub(super) async fn start(
         &mut self,
-        session: &Session,
+        session: &mut Session,
         select: &str,
         doing: &'static str,
     ) -> Result<()> {
@@ -58,11 +58,12 @@ impl Stream {
     }
 
     /// The next rows; `None` after the last, when the COPY's trailer has arrived (R3).
-    pub(super) async fn next(&mut self, session: &Session) -> Result<Option<Decoded>> {
+    pub(super) async fn next(&mut self, session: &mut Session) -> Result<Option<Decoded>> {
         let limit = session.progress_timeout();
         while self.copy.is_some() {
             let before = self.received;
-            match tokio::time::timeout(limit, poll_fn(|context| self.fill(context))).await {
+            match tokio::time::timeout(limit, poll_fn(|context| self.fill(session, context))).await
+            {
                 Ok(filled) => {
                     filled?;
                     if let Some(decoded) = self.decoder.take()? {
@@ -77,9 +78,14 @@ impl Stream {
     }
 
     /// Decodes what has arrived until a batch is full or the COPY ends; no task switch per row.
-    fn fill(&mut self, context: &mut Context<'_>) -> Poll<Result<()>> {
+    fn fill(&mut self, session: &mut Session, context: &mut Context<'_>) -> Poll<Result<()>> {
         while let Some(copy) = self.copy.as_mut() {
-            match copy.as_mut().poll_next(context) {
+            let mut polled = copy.as_mut().poll_next(context);
+            if polled.is_pending() {
+                session.advance(context);
+                polled = copy.as_mut().poll_next(context);
+            }
+            match polled {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Some(Ok(chunk))) => {
                     self.received += 1;
@@ -179,7 +185,7 @@ async fn pump(plan: Plan, sender: mpsc::Sender<Result<Event>>) {
     let _ = sender.send(last).await;
 }
 
-async fn read_parts(plan: Plan, sender: &mpsc::Sender<Result<Event>>) -> Result<()> {
+async fn read_parts(mut plan: Plan, sender: &mpsc::Sender<Result<Event>>) -> Result<()> {
     let mut stream = Stream::new(&plan.layout, plan.batch_rows);
     let mut left = plan.rows_max;
     for (part, select) in &plan.parts {
@@ -187,8 +193,8 @@ async fn read_parts(plan: Plan, sender: &mpsc::Sender<Result<Event>>) -> Result<
             break;
         }
         let limit = left.map_or(String::new(), |rows| format!(" LIMIT {rows}"));
-        stream.start(&plan.session, &format!("{select}{limit}"), "reading the model").await?;
-        while let Some(decoded) = stream.next(&plan.session).await? {
+        stream.start(&mut plan.session, &format!("{select}{limit}"), "reading the model").await?;
+        while let Some(decoded) = stream.next(&mut plan.session).await? {
             left = left.map(|left| left.saturating_sub(decoded.rows.num_rows() as u64));
             let last = position(&plan.layout, part, &decoded.rows);
             let batch = Batch { rows: decoded.rows, faults: decoded.faults, last };
@@ -198,12 +204,12 @@ async fn read_parts(plan: Plan, sender: &mpsc::Sender<Result<Event>>) -> Result<
         }
     }
     // Still inside the transaction: its locks keep the tables what they are until after this check.
-    let now = generation(&plan.session, &plan.tables).await?;
+    let now = generation(&mut plan.session, &plan.tables).await?;
     if let Some(changed) = now.iter().zip(&plan.generation).find(|(now, then)| now != then) {
         return Err(replaced(&changed.0.quoted()));
     }
     plan.session.commit().await?;
-    plan.session.end();
+    plan.session.end().await;
     (plan.finished)();
     Ok(())
 }

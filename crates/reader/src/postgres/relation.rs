@@ -53,14 +53,14 @@ fn quoted(schema: &str, name: &str) -> String {
 /// # Errors
 /// `E1010` for a table that is not there, `E1012` for one that may not be read, `E1013` for SQL that is no
 /// single SELECT.
-pub(super) async fn resolve(session: &Session, relation: &Relation) -> Result<Target> {
+pub(super) async fn resolve(session: &mut Session, relation: &Relation) -> Result<Target> {
     match relation {
         Relation::Table(name) => resolve_table(session, name).await,
         Relation::Sql(text) => resolve_sql(session, text).await,
     }
 }
 
-async fn resolve_table(session: &Session, written: &str) -> Result<Target> {
+async fn resolve_table(session: &mut Session, written: &str) -> Result<Target> {
     const SQL: &str = "SELECT c.oid, pg_catalog.format('%I.%I', n.nspname, c.relname), \
         c.relkind::text, pg_catalog.has_table_privilege(c.oid, 'SELECT') \
             OR pg_catalog.has_any_column_privilege(c.oid, 'SELECT') \
@@ -87,7 +87,7 @@ async fn resolve_table(session: &Session, written: &str) -> Result<Target> {
 }
 
 /// An error that names what the user may have meant.
-async fn no_relation(session: &Session, written: &str) -> Error {
+async fn no_relation(session: &mut Session, written: &str) -> Error {
     const SQL: &str = "SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) \
         FROM pg_catalog.pg_class AS c \
         JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace \
@@ -109,7 +109,7 @@ async fn no_relation(session: &Session, written: &str) -> Error {
 
 /// The text is described alone first: what the server accepts as one whole statement cannot break out of the
 /// parentheses it is put into.
-async fn resolve_sql(session: &Session, text: &str) -> Result<Target> {
+async fn resolve_sql(session: &mut Session, text: &str) -> Result<Target> {
     let text = sql::statement(text);
     if sql::is_blank(&text) {
         return Err(Error::new(&codes::E1013_SQL, "the model's SQL is empty"));
@@ -129,7 +129,11 @@ async fn resolve_sql(session: &Session, text: &str) -> Result<Target> {
 }
 
 /// Checks a condition of a backfill's `where`: one boolean expression that cannot leave its parentheses.
-pub(super) async fn check_condition(session: &Session, target: &Target, text: &str) -> Result<()> {
+pub(super) async fn check_condition(
+    session: &mut Session,
+    target: &Target,
+    text: &str,
+) -> Result<()> {
     if sql::is_blank(text) {
         return Err(Error::new(&codes::E1013_SQL, "the condition is empty"));
     }
@@ -146,7 +150,10 @@ pub(super) async fn check_condition(session: &Session, target: &Target, text: &s
 }
 
 /// The tables that `select` reads, by the server's own plan. Also finds out whether they may be read.
-pub(super) async fn tables_under(session: &Session, select: &str) -> Result<Vec<(String, String)>> {
+pub(super) async fn tables_under(
+    session: &mut Session,
+    select: &str,
+) -> Result<Vec<(String, String)>> {
     let sql = format!("EXPLAIN (VERBOSE, COSTS OFF, FORMAT JSON) {select}");
     let rows = session.query(&sql, &[], "planning the read").await?;
     let mut found = Vec::new();
@@ -181,7 +188,7 @@ fn collect_tables(plan: &serde_json::Value, found: &mut Vec<(String, String)>) {
 
 /// What of a read can be locked against a rebuild: the relation and the tables under it that may be locked.
 pub(super) async fn lockable(
-    session: &Session,
+    session: &mut Session,
     target: &Target,
     tables: &[(String, String)],
 ) -> Result<Vec<String>> {
@@ -209,7 +216,7 @@ fn split(tables: &[(String, String)]) -> (Vec<&str>, Vec<&str>) {
 /// # Errors
 /// `E1020` where they differ.
 pub(super) async fn generation(
-    session: &Session,
+    session: &mut Session,
     tables: &[(String, String)],
 ) -> Result<Vec<Stored>> {
     // pg_class is read as of the snapshot; the functions look at the catalog as it is now.
@@ -261,7 +268,7 @@ mod tests {
         };
         let options = Options::parse("warehouse", options).unwrap();
         let connector = Connector::new(&args, &options).unwrap();
-        let session = Session::connect(&connector, &Settings::of(&options)).await.unwrap();
+        let mut session = Session::connect(&connector, &Settings::of(&options)).await.unwrap();
         session.begin_reading(&[]).await.unwrap();
         session.query("SELECT 1", &[], "taking the snapshot").await.unwrap();
         session
@@ -278,11 +285,11 @@ mod tests {
         {
             let database = Postgres::shared().database("generation");
             database.execute("CREATE TABLE t AS SELECT 1 AS id").await;
-            let session = unlocked(&database).await;
-            let before = generation(&session, &tables).await;
+            let mut session = unlocked(&database).await;
+            let before = generation(&mut session, &tables).await;
             // The query above locks only the catalogs.
             connect(&database.url).await.batch_execute(change).await.unwrap();
-            let error = generation(&session, &tables).await.unwrap_err();
+            let error = generation(&mut session, &tables).await.unwrap_err();
             assert_eq!(before.unwrap()[0].quoted(), "\"public\".\"t\"");
             assert_eq!((error.code().id, error.retry()), ("E1020", Retry::Backoff), "{change}");
         }
@@ -293,9 +300,9 @@ mod tests {
         let database = Postgres::shared().database("generation");
         database.execute("CREATE TABLE t AS SELECT 1 AS id").await;
         let tables = [("public".to_owned(), "t".to_owned())];
-        let session = unlocked(&database).await;
-        let before = generation(&session, &tables).await.unwrap();
+        let mut session = unlocked(&database).await;
+        let before = generation(&mut session, &tables).await.unwrap();
         database.execute("INSERT INTO t VALUES (2); DELETE FROM t WHERE id = 1; ANALYZE t").await;
-        assert_eq!(generation(&session, &tables).await.unwrap(), before);
+        assert_eq!(generation(&mut session, &tables).await.unwrap(), before);
     }
 }

@@ -1,11 +1,12 @@
 //! One read-only transaction on one connection: nothing else is ever run on a warehouse (R5), and every
 //! wait has an end.
 
+use std::task::Context;
 use std::time::Duration;
 
 use flow::{Error, Result, Retry};
 use tokio_postgres::types::{FromSql, ToSql, Type};
-use tokio_postgres::{CopyOutStream, Row, Statement};
+use tokio_postgres::{Client, CopyOutStream, Row, Statement};
 
 use super::connect::{Connection, Connector};
 use super::errors::{classify, classify_sql};
@@ -69,13 +70,13 @@ impl Session {
     }
 
     /// Begins a transaction whose every statement sees the latest committed rows: for looking ahead.
-    pub(super) async fn begin_looking(&self) -> Result<()> {
+    pub(super) async fn begin_looking(&mut self) -> Result<()> {
         self.run(&self.settings.begin("READ COMMITTED"), "opening a transaction").await
     }
 
     /// Begins a transaction with one snapshot, which the first query takes; locks the tables before that,
     /// so that a rebuild is waited for instead of being read half (R2).
-    pub(super) async fn begin_reading(&self, lock: &[String]) -> Result<()> {
+    pub(super) async fn begin_reading(&mut self, lock: &[String]) -> Result<()> {
         self.run(&self.settings.begin("REPEATABLE READ"), "opening a transaction").await?;
         if !lock.is_empty() {
             let sql = format!("LOCK TABLE {} IN ACCESS SHARE MODE", lock.join(", "));
@@ -85,52 +86,59 @@ impl Session {
     }
 
     /// Ends the transaction; the connection can begin another.
-    pub(super) async fn commit(&self) -> Result<()> {
+    pub(super) async fn commit(&mut self) -> Result<()> {
         self.run("COMMIT", "closing the snapshot").await
     }
 
     /// Closes the connection in order, after a commit.
-    pub(super) fn end(mut self) {
+    pub(super) async fn end(mut self) {
         if let Some(connection) = self.connection.take() {
-            connection.close();
+            connection.close().await;
         }
     }
 
     /// Runs our own statements by the simple protocol. Text of users never comes here: that protocol would
     /// take `; COMMIT; DELETE ...` too.
-    async fn run(&self, sql: &str, doing: &str) -> Result<()> {
-        self.wait(doing, self.client()?.batch_execute(sql)).await
+    async fn run(&mut self, sql: &str, doing: &str) -> Result<()> {
+        let ran = self.call(doing, async |client| client.batch_execute(sql).await).await?;
+        ran.map_err(|error| classify(&error, doing))
     }
 
     /// Runs one query by the extended protocol, which takes a single statement.
     pub(super) async fn query(
-        &self,
+        &mut self,
         sql: &str,
         parameters: &[&(dyn ToSql + Sync)],
         doing: &str,
     ) -> Result<Vec<Row>> {
-        self.wait(doing, self.client()?.query(sql, parameters)).await
+        let rows = self.call(doing, async |client| client.query(sql, parameters).await).await?;
+        rows.map_err(|error| classify(&error, doing))
     }
 
     /// Describes one statement without running it.
-    pub(super) async fn prepare(&self, sql: &str, doing: &str) -> Result<Statement> {
-        self.wait(doing, self.client()?.prepare(sql)).await
+    pub(super) async fn prepare(&mut self, sql: &str, doing: &str) -> Result<Statement> {
+        let prepared = self.call(doing, async |client| client.prepare(sql).await).await?;
+        prepared.map_err(|error| classify(&error, doing))
     }
 
     /// As [`Session::prepare`], for the user's own text: errors name line and column in it.
-    pub(super) async fn prepare_model(&self, sql: &str) -> Result<Statement> {
-        const DOING: &str = "checking the model's SQL";
-        match tokio::time::timeout(self.settings.progress_timeout, self.client()?.prepare(sql))
-            .await
-        {
-            Ok(prepared) => prepared.map_err(|error| classify_sql(&error, DOING, sql)),
-            Err(_) => Err(no_progress(self.settings.progress_timeout, DOING)),
-        }
+    pub(super) async fn prepare_model(&mut self, sql: &str) -> Result<Statement> {
+        let doing = "checking the model's SQL";
+        let prepared = self.call(doing, async |client| client.prepare(sql).await).await?;
+        prepared.map_err(|error| classify_sql(&error, doing, sql))
     }
 
-    /// Starts a COPY.
-    pub(super) async fn copy_out(&self, sql: &str, doing: &str) -> Result<CopyOutStream> {
-        self.wait(doing, self.client()?.copy_out(sql)).await
+    /// Starts a COPY. Its stream moves only while the session is [advanced](Session::advance).
+    pub(super) async fn copy_out(&mut self, sql: &str, doing: &str) -> Result<CopyOutStream> {
+        let copy = self.call(doing, async |client| client.copy_out(sql).await).await?;
+        copy.map_err(|error| classify(&error, doing))
+    }
+
+    /// Moves what can be moved now between socket and streams.
+    pub(super) fn advance(&mut self, context: &mut Context<'_>) {
+        if let Some(connection) = &mut self.connection {
+            connection.driver.advance(context);
+        }
     }
 
     /// Longest silence that is not an error.
@@ -138,30 +146,24 @@ impl Session {
         self.settings.progress_timeout
     }
 
-    fn client(&self) -> Result<&tokio_postgres::Client> {
-        let connection = self.connection.as_ref().map(|connection| &connection.client);
-        connection.ok_or_else(|| Error::new(&codes::E1005_CUT, "the session has ended"))
-    }
-
-    async fn wait<T>(
-        &self,
-        doing: &str,
-        call: impl Future<Output = Result<T, tokio_postgres::Error>>,
-    ) -> Result<T> {
-        match tokio::time::timeout(self.settings.progress_timeout, call).await {
-            Ok(answer) => answer.map_err(|error| classify(&error, doing)),
-            Err(_) => Err(no_progress(self.settings.progress_timeout, doing)),
-        }
+    /// Makes one call and drives the connection until it is answered or the silence is too long.
+    async fn call<T>(&mut self, doing: &str, call: impl AsyncFnOnce(&Client) -> T) -> Result<T> {
+        let limit = self.settings.progress_timeout;
+        let Some(Connection { client, driver, .. }) = &mut self.connection else {
+            return Err(Error::new(&codes::E1005_CUT, "the session has ended"));
+        };
+        tokio::time::timeout(limit, driver.answer(call(client)))
+            .await
+            .map_err(|_| no_progress(limit, doing))
     }
 }
 
 impl Drop for Session {
     fn drop(&mut self) {
         let Some(connection) = self.connection.take() else { return };
-        match tokio::runtime::Handle::try_current() {
-            Ok(runtime) => drop(runtime.spawn(connection.cancel_and_close())),
-            // Without a runtime the socket just closes; the server notices at its next write.
-            Err(_) => connection.abort(),
+        // Without a runtime the socket just closes; the server notices at its next write.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(connection.cancel_and_close());
         }
     }
 }

@@ -61,7 +61,11 @@ impl Postgres {
     }
 
     /// Looks ahead, in a transaction that holds no snapshot: what the read will lock.
-    async fn look_ahead(&self, session: &Session, request: &ReadRequest) -> Result<Vec<String>> {
+    async fn look_ahead(
+        &self,
+        session: &mut Session,
+        request: &ReadRequest,
+    ) -> Result<Vec<String>> {
         session.begin_looking().await?;
         let view = View::of(session, &request.model, &request.columns).await?;
         let mut select = view.whole();
@@ -85,7 +89,11 @@ pub(super) struct View {
 }
 
 impl View {
-    pub(super) async fn of(session: &Session, model: &Model, wanted: &[String]) -> Result<Self> {
+    pub(super) async fn of(
+        session: &mut Session,
+        model: &Model,
+        wanted: &[String],
+    ) -> Result<Self> {
         let target = relation::resolve(session, &model.relation).await?;
         let sql = format!("SELECT {}.* FROM {}", super::columns::ALIAS, target.from);
         let statement = session.prepare(&sql, &format!("describing {}", target.label)).await?;
@@ -104,40 +112,40 @@ impl View {
 impl Source for Postgres {
     async fn check(&self, model: &Model) -> Result<Checked> {
         let since = Instant::now();
-        let session = self.connect().await?;
+        let mut session = self.connect().await?;
         session.begin_looking().await?;
-        let view = View::of(&session, model, &[]).await?;
-        let tables = relation::tables_under(&session, &view.whole()).await?;
-        let findings = check::findings(&session, model, &view, &tables).await?;
+        let view = View::of(&mut session, model, &[]).await?;
+        let tables = relation::tables_under(&mut session, &view.whole()).await?;
+        let findings = check::findings(&mut session, model, &view, &tables).await?;
         session.commit().await?;
-        session.end();
+        session.end().await;
         self.count("check", since);
         Ok(Checked { columns: view.described, findings })
     }
 
     async fn discover(&self, of: Option<&Relation>) -> Result<Vec<(String, Vec<ColumnInfo>)>> {
         let since = Instant::now();
-        let session = self.connect().await?;
+        let mut session = self.connect().await?;
         session.begin_looking().await?;
         let found = match of {
-            None => discover::relations(&session).await?,
-            Some(relation) => vec![discover::columns(&session, relation).await?],
+            None => discover::relations(&mut session).await?,
+            Some(relation) => vec![discover::columns(&mut session, relation).await?],
         };
         session.commit().await?;
-        session.end();
+        session.end().await;
         self.count("discover", since);
         Ok(found)
     }
 
     async fn read(&self, request: ReadRequest) -> Result<Box<dyn flow::Read>> {
         let since = Instant::now();
-        let session = self.connect().await?;
-        let lock = self.look_ahead(&session, &request).await?;
+        let mut session = self.connect().await?;
+        let lock = self.look_ahead(&mut session, &request).await?;
         session.begin_reading(&lock).await?;
-        let clock = clock(&session).await?;
+        let clock = clock(&mut session).await?;
         let View { target, layout, .. } =
-            View::of(&session, &request.model, &request.columns).await?;
-        let not_null = duplicates::not_null(&session, &target).await?;
+            View::of(&mut session, &request.model, &request.columns).await?;
+        let not_null = duplicates::not_null(&mut session, &target).await?;
         let query = Query {
             from: &target.from,
             layout: &layout,
@@ -147,14 +155,14 @@ impl Source for Postgres {
         let selects: Vec<_> = parts.into_iter().map(|part| (query.select(&part), part)).collect();
         let mut tables = Vec::new();
         for (select, _) in &selects {
-            tables.extend(relation::tables_under(&session, select).await?);
+            tables.extend(relation::tables_under(&mut session, select).await?);
         }
         tables.sort();
         tables.dedup();
-        let generation = relation::generation(&session, &tables).await?;
-        let found = match duplicates::is_guarded(&session, &target, &layout).await? {
+        let generation = relation::generation(&mut session, &tables).await?;
+        let found = match duplicates::is_guarded(&mut session, &target, &layout).await? {
             true => Default::default(),
-            false => duplicates::find(&session, &query, &request.scope).await?,
+            false => duplicates::find(&mut session, &query, &request.scope).await?,
         };
         let opening = Opening { schema: layout.schema(), clock, duplicates: Arc::new(found) };
         let (metrics, connection) = (self.metrics.clone(), self.connection.clone());
@@ -177,7 +185,7 @@ impl Source for Postgres {
 /// The first query of a reading transaction: it takes the snapshot and fixes the transaction as read-only.
 ///
 /// The clock is the transaction's start, which is never after the snapshot.
-async fn clock(session: &Session) -> Result<Watermark> {
+async fn clock(session: &mut Session) -> Result<Watermark> {
     const SQL: &str = "SELECT (pg_catalog.date_part('epoch', pg_catalog.now()) * 1000000)::int8";
     let rows = session.query(SQL, &[], "taking the snapshot").await?;
     let micros = rows.first().map(|row| row.get(0));
