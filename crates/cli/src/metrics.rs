@@ -38,7 +38,8 @@ pub(crate) struct MetricsArgs {
 #[derive(Debug)]
 pub(crate) struct Exporter {
     metrics: Arc<Metrics>,
-    files: Vec<PathBuf>,
+    file: Option<PathBuf>,
+    textfile: Option<Textfile>,
     pushgateway: Option<reqwest::Url>,
     rewriting: Option<JoinHandle<()>>,
 }
@@ -50,21 +51,23 @@ impl Exporter {
     /// A usage error when the folder is not there or the address is none: found before the run, not after it.
     pub(crate) fn start(args: &MetricsArgs, name: &str, metrics: Arc<Metrics>) -> Result<Self> {
         let pushgateway = args.pushgateway.as_deref().map(gateway).transpose()?;
-        let mut files: Vec<PathBuf> = args.metrics_file.iter().cloned().collect();
+        let mut textfile = None;
         let mut rewriting = None;
         if let Some(dir) = &args.metrics_textfile {
-            let file = dir.join(format!("outflow_{}.prom", file_name(name)));
+            let name = file_name(name);
+            let file = Textfile { path: dir.join(format!("outflow_{name}.prom")), name };
             // The first write shows whether the folder is there and may be written.
-            write(&metrics, &file).map_err(|error| {
+            file.write(&metrics).map_err(|error| {
                 Failure::usage(
                     format!("--metrics-textfile {}: {error}", dir.display()),
                     "create the folder and let this user write it",
                 )
             })?;
             rewriting = Some(tokio::spawn(rewrite(Arc::clone(&metrics), file.clone())));
-            files.push(file);
+            textfile = Some(file);
         }
-        Ok(Self { metrics, files, pushgateway, rewriting })
+        let file = args.metrics_file.clone();
+        Ok(Self { metrics, file, textfile, pushgateway, rewriting })
     }
 
     /// Writes and pushes for the last time. What fails is a warning: the rows are where they belong.
@@ -72,8 +75,12 @@ impl Exporter {
         if let Some(rewriting) = &self.rewriting {
             rewriting.abort();
         }
-        for file in &self.files {
-            if let Err(error) = write(&self.metrics, file) {
+        if let Some(textfile) = &self.textfile {
+            textfile.rewrite(&self.metrics);
+        }
+        if let Some(file) = &self.file {
+            measure_memory(&self.metrics);
+            if let Err(error) = replace(file, self.metrics.expose().as_bytes()) {
                 tracing::warn!(file = %file.display(), %error, "metrics could not be written");
             }
         }
@@ -96,21 +103,39 @@ impl Drop for Exporter {
     }
 }
 
-async fn rewrite(metrics: Arc<Metrics>, file: PathBuf) {
+async fn rewrite(metrics: Arc<Metrics>, file: Textfile) {
     loop {
         tokio::time::sleep(REWRITE_INTERVAL).await;
-        if let Err(error) = write(&metrics, &file) {
-            tracing::warn!(file = %file.display(), %error, "metrics could not be written");
+        file.rewrite(&metrics);
+    }
+}
+
+/// A file in node_exporter's folder.
+#[derive(Debug, Clone)]
+struct Textfile {
+    path: PathBuf,
+    /// The value of the label that keeps its series apart from those of other files.
+    name: String,
+}
+
+impl Textfile {
+    /// Replaces the file in one step, so that a scrape never sees half of it.
+    fn write(&self, metrics: &Metrics) -> io::Result<()> {
+        measure_memory(metrics);
+        replace(&self.path, metrics.expose_textfile(&self.name).as_bytes())
+    }
+
+    fn rewrite(&self, metrics: &Metrics) {
+        if let Err(error) = self.write(metrics) {
+            tracing::warn!(file = %self.path.display(), %error, "metrics could not be written");
         }
     }
 }
 
-/// Replaces `file` in one step, so that a scrape never sees half of it.
-fn write(metrics: &Metrics, file: &Path) -> io::Result<()> {
+fn measure_memory(metrics: &Metrics) {
     if let Some(bytes) = environment::resident_memory() {
         metrics.resident_memory(bytes);
     }
-    replace(file, metrics.expose().as_bytes())
 }
 
 /// Writes beside `file` and renames; the name in between does not end like `file`, so nobody picks it up.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus::core::Collector;
+use prometheus::proto::LabelPair;
 use prometheus::{
     Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
     IntGaugeVec, Opts, Registry, TextEncoder,
@@ -109,7 +110,7 @@ pub struct Metrics {
     state_size_bytes: IntGauge,
     lease_held: IntGaugeVec,
     log_messages_total: IntCounterVec,
-    process_resident_memory_bytes: Gauge,
+    resident_memory_bytes: Gauge,
 }
 
 /// Builds and registers metrics; a wrong definition is a bug found by any test that makes a `Metrics`.
@@ -385,8 +386,8 @@ impl Metrics {
                 "Log messages by level.",
                 &["level"],
             ),
-            process_resident_memory_bytes: b.add(Gauge::new(
-                "process_resident_memory_bytes",
+            resident_memory_bytes: b.add(Gauge::new(
+                "outflow_resident_memory_bytes",
                 "Resident memory of this process.",
             )),
             registry: b.0,
@@ -669,7 +670,7 @@ impl Metrics {
 
     /// Resident memory of this process.
     pub fn resident_memory(&self, bytes: u64) {
-        self.process_resident_memory_bytes.set(bytes as f64);
+        self.resident_memory_bytes.set(bytes as f64);
     }
 
     /// The names of all metrics there are, also those without a series yet.
@@ -680,6 +681,21 @@ impl Metrics {
                 collector.desc().into_iter().map(|desc| desc.fq_name.clone()).collect::<Vec<_>>()
             })
             .collect()
+    }
+
+    /// As [`Metrics::expose`], with the label `textfile` on every series: node_exporter refuses a series that stands in
+    /// two files of its folder, and two processes write to one destination.
+    pub fn expose_textfile(&self, name: &str) -> String {
+        let mut families = self.registry.gather();
+        for metric in families.iter_mut().flat_map(|family| family.mut_metric()) {
+            let mut label = LabelPair::default();
+            label.set_name("textfile".to_owned());
+            label.set_value(name.to_owned());
+            let mut labels = metric.take_label();
+            labels.push(label);
+            metric.set_label(labels);
+        }
+        TextEncoder::new().encode_to_string(&families).unwrap_or_default()
     }
 
     /// The text exposition format, version 0.0.4.
@@ -751,7 +767,7 @@ impl Metrics {
             &self.state_size_bytes,
             &self.lease_held,
             &self.log_messages_total,
-            &self.process_resident_memory_bytes,
+            &self.resident_memory_bytes,
         ]
     }
 }
@@ -801,6 +817,11 @@ mod tests {
         assert!(
             text.contains("outflow_runs_total{status=\"ok\",sync=\"a\",trigger=\"manual\"} 0"),
             "{text}"
+        );
+        let labelled = metrics.expose_textfile("nightly");
+        assert!(
+            labelled.contains("op=\"create\",sync=\"a\",textfile=\"nightly\"} 0"),
+            "{labelled}"
         );
         assert!(text.contains("outflow_build_info{revision=\"unknown\",version=\"0.1.0\"} 1"));
     }

@@ -20,11 +20,7 @@ struct Bench {
 }
 
 const BENCHES: &[Bench] = &[
-    Bench {
-        name: "read",
-        about: "reader to Arrow against psql's binary COPY",
-        run: read::run,
-    },
+    Bench { name: "read", about: "reader to Arrow against psql's binary COPY", run: read::run },
     Bench {
         name: "end_to_end",
         about: "first load and no-change run against the HubSpot simulator without limits",

@@ -42,11 +42,7 @@ pub(crate) fn run(scale: &Scale) -> Vec<Figure> {
         ),
         Figure::info("read.outflow_cpu", pick(|(_, ours)| ours.cpu_s), "s"),
         Figure::at_most("read.peak_rss", pick(|(_, ours)| ours.peak_rss_mb), "MB", 100.0),
-        Figure::info(
-            "read.rows_per_second",
-            rows as f64 / pick(|(_, ours)| ours.wall_s),
-            "rows/s",
-        ),
+        Figure::info("read.rows_per_second", rows as f64 / pick(|(_, ours)| ours.wall_s), "rows/s"),
     ]
 }
 

@@ -24,6 +24,14 @@ pub(crate) fn rows(count: u64) -> Database {
 
 /// The columns of `bench_rows`.
 pub(crate) const COLUMNS: [&str; 10] = [
-    "id", "account_id", "email", "name", "active_days", "mrr", "paying", "traits", "created_at",
+    "id",
+    "account_id",
+    "email",
+    "name",
+    "active_days",
+    "mrr",
+    "paying",
+    "traits",
+    "created_at",
     "updated_at",
 ];

@@ -130,7 +130,7 @@ fn metrics_of_a_run_that_failed_are_written_whole() {
     ] {
         assert!(text.contains(line), "{line} is not in {text}");
     }
-    for metric in ["process_resident_memory_bytes", "outflow_state_size_bytes"] {
+    for metric in ["outflow_resident_memory_bytes", "outflow_state_size_bytes"] {
         let line = text.lines().find(|line| line.starts_with(metric)).expect("the series is there");
         assert!(!line.ends_with(" 0"), "{line}");
     }
