@@ -203,7 +203,6 @@ impl<'a> Conductor<'a> {
             drain: self.options.stop.drain.clone(),
             metrics: Arc::clone(&self.ports.metrics),
             sync: self.sync.name.as_str().into(),
-            spool_bytes_max: self.ports.spool.memory_bytes_max + self.ports.spool.disk_bytes_max,
         };
         let sync = Arc::new(self.sync.clone());
         let mapping = Mapping::new(sync, Arc::clone(&self.prepared), self.meta.clone());

@@ -26,7 +26,6 @@ pub(crate) struct Reading {
     pub(crate) drain: CancellationToken,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) sync: Arc<str>,
-    pub(crate) spool_bytes_max: u64,
 }
 
 /// How one attempt at a page ended.
@@ -117,8 +116,7 @@ impl Reading {
             if last.is_some() {
                 *after = last;
             }
-            let (rows, bytes) = spool.size();
-            self.metrics.queue(&self.sync, rows, bytes, self.spool_bytes_max);
+            show_queue(&self.metrics, &self.sync, spool);
         }
         if let Some(position) = &page.ends_at {
             spool.push(end_of_page(&opening, position.clone())).await?;
@@ -135,6 +133,11 @@ impl Drop for CloseOnDrop {
     fn drop(&mut self) {
         self.0.close(Err(Error::new(&codes::E4007, "the reading task ended unexpectedly")));
     }
+}
+
+fn show_queue(metrics: &Metrics, sync: &str, spool: &Spool) {
+    let (rows, bytes) = spool.size();
+    metrics.queue(sync, rows, bytes, spool.bytes_max());
 }
 
 /// An empty batch that carries the position of a page's end.
@@ -197,6 +200,7 @@ impl Mapping {
             let chunk = match spool.pop().await {
                 Ok(None) => Ok(None),
                 Ok(Some(item)) => {
+                    show_queue(&metrics, &self.sync.name, &spool);
                     let began = Instant::now();
                     let chunk = self.map(item);
                     metrics.busy(&self.sync.name, Busy::Map, began.elapsed());

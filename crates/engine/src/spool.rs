@@ -149,6 +149,11 @@ impl Spool {
         (state.rows, state.memory_bytes + state.disk_bytes)
     }
 
+    /// Bytes that may wait.
+    pub(crate) fn bytes_max(&self) -> u64 {
+        self.limits.memory_bytes_max + self.limits.disk_bytes_max
+    }
+
     /// Whether the disk budget is used up.
     pub(crate) fn is_full(&self) -> bool {
         self.lock().disk_bytes >= self.limits.disk_bytes_max
