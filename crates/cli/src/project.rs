@@ -1,7 +1,8 @@
 //! The checked project as the commands use it: selecting syncs, opening connections and the state.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use engine::{Ports, RetryPolicy, SpoolLimits};
 use flow::{Destination, RunStatus, Source, Store};
@@ -18,12 +19,14 @@ use crate::select::{self, Candidate};
 use crate::spool::InUse;
 
 /// A project whose files are valid.
-#[derive(Debug)]
 pub(crate) struct Project {
     checked: config::Project,
+    /// Connections opened so far. Syncs share them, since the limits of a destination hold for its account.
+    opened: Mutex<HashMap<String, Opened>>,
 }
 
 /// An open connection.
+#[derive(Clone)]
 pub(crate) enum Opened {
     /// A warehouse.
     Source(Arc<dyn Source>),
@@ -39,7 +42,7 @@ impl Project {
     pub(crate) fn load(context: &Context) -> Result<Self> {
         let global = &context.global;
         match config::load(&global.project_dir, global.env.as_deref(), &environment::var) {
-            Ok(checked) => Ok(Self { checked }),
+            Ok(checked) => Ok(Self { checked, opened: Mutex::default() }),
             Err(report) => Err(shown(context, &report)),
         }
     }
@@ -194,11 +197,21 @@ impl Project {
         self.connection(name).map_or("", |connection| connection.kind.name()).to_owned()
     }
 
-    /// Opens a connection; nothing goes over the network yet.
+    /// Opens a connection, once; nothing goes over the network yet.
     ///
     /// # Errors
     /// A usage error when there is none of that name, and when its options are wrong.
     pub(crate) fn open(&self, context: &Context, name: &str) -> Result<Opened> {
+        let known = self.opened.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
+        if let Some(opened) = known {
+            return Ok(opened);
+        }
+        let opened = self.open_new(context, name)?;
+        let mut all = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(all.entry(name.to_owned()).or_insert(opened).clone())
+    }
+
+    fn open_new(&self, context: &Context, name: &str) -> Result<Opened> {
         let connection = self.connection(name)?;
         self.checked.connection(name).map_err(|report| shown(context, &report))?;
         let (metrics, clock) = (Arc::clone(&context.metrics), Arc::clone(&context.clock));
