@@ -299,8 +299,7 @@ pub(crate) fn binary() -> &'static Path {
         let folder = test.ancestors().nth(2).expect("target/PROFILE/deps/it");
         let binary = folder.join("outflow");
         if !binary.exists() {
-            let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
-            let built = std::process::Command::new(cargo)
+            let built = std::process::Command::new(env!("CARGO"))
                 .args(["build", "--locked", "--workspace", "--bins"])
                 .current_dir(root())
                 .status();
