@@ -19,6 +19,7 @@ mod relation;
 mod session;
 mod source;
 mod sql;
+mod thread;
 mod tls;
 mod types;
 mod variable;

@@ -1,4 +1,4 @@
-//! A read in progress: one snapshot, decoded in a task of its own, handed over batch by batch.
+//! A read in progress: one snapshot, decoded as it arrives, handed over batch by batch.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -23,8 +23,6 @@ use crate::codes;
 
 /// A batch is handed over when it has so many bytes of rows, even if few of them.
 const BATCH_BYTES_MAX: usize = 4 << 20;
-/// Finished batches waiting for the reader of this read.
-const BATCHES_WAITING: usize = 2;
 const DAY_MICROS: i64 = 86_400_000_000;
 
 /// The rows of one COPY after the other as batches.
@@ -109,7 +107,7 @@ impl Stream {
     }
 }
 
-/// Everything the task of a read needs.
+/// Everything a read needs once it is open.
 pub(super) struct Plan {
     pub session: Session,
     pub layout: Layout,
@@ -118,11 +116,12 @@ pub(super) struct Plan {
     pub batch_rows: usize,
     pub tables: Vec<(String, String)>,
     pub generation: Vec<Stored>,
-    /// Called once, with the outcome, when the task ends.
-    pub finished: Box<dyn FnOnce() + Send>,
+    /// Called at a clean end.
+    pub finished: Box<dyn FnOnce()>,
 }
 
-enum Event {
+/// What a read's thread says.
+pub(super) enum Event {
     Batch(Batch),
     End,
 }
@@ -135,19 +134,7 @@ pub(super) struct Read {
 }
 
 impl Read {
-    /// Starts the task.
-    pub(super) fn start(opening: Opening, plan: Plan) -> Self {
-        let (sender, events) = mpsc::channel(BATCHES_WAITING);
-        tokio::spawn(async move {
-            // The receiver's end is the signal to stop, wherever the task waits; dropping the plan's session
-            // then cancels the query.
-            let hung_up = sender.clone();
-            tokio::select! {
-                biased;
-                () = hung_up.closed() => {}
-                () = pump(plan, sender) => {}
-            }
-        });
+    pub(super) fn new(opening: Opening, events: mpsc::Receiver<Result<Event>>) -> Self {
         Self { opening, events, ended: false }
     }
 }
@@ -169,14 +156,15 @@ impl flow::Read for Read {
                 Ok(None)
             }
             Some(Err(error)) => Err(error),
-            // Only `End` is the end: a task that died or already failed never counts as one (R3).
+            // Only `End` is the end: a thread that died or already failed never counts as one (R3).
             None => Err(Error::new(&codes::E1005_CUT, "the read ended before its last row")
                 .with_retry(Retry::Backoff)),
         }
     }
 }
 
-async fn pump(plan: Plan, sender: mpsc::Sender<Result<Event>>) {
+/// Reads to the end and says everything.
+pub(super) async fn pump(plan: Plan, sender: mpsc::Sender<Result<Event>>) {
     let last = match read_parts(plan, &sender).await {
         Ok(()) => Ok(Event::End),
         Err(error) => Err(error),

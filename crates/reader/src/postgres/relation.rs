@@ -268,7 +268,9 @@ mod tests {
         };
         let options = Options::parse("warehouse", options).unwrap();
         let connector = Connector::new(&args, &options).unwrap();
-        let mut session = Session::connect(&connector, &Settings::of(&options)).await.unwrap();
+        let mut session = Session::connect(&connector, &Settings::of(&options), Default::default())
+            .await
+            .unwrap();
         session.begin_reading(&[]).await.unwrap();
         session.query("SELECT 1", &[], "taking the snapshot").await.unwrap();
         session

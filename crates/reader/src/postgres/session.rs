@@ -7,6 +7,7 @@ use std::time::Duration;
 use flow::{Error, Result, Retry};
 use tokio_postgres::types::{FromSql, ToSql, Type};
 use tokio_postgres::{Client, CopyOutStream, Row, Statement};
+use tokio_util::task::TaskTracker;
 
 use super::connect::{Connection, Connector};
 use super::errors::{classify, classify_sql};
@@ -60,13 +61,18 @@ impl Settings {
 pub(super) struct Session {
     connection: Option<Connection>,
     settings: Settings,
+    background: TaskTracker,
 }
 
 impl Session {
-    /// Connects; no transaction is open yet.
-    pub(super) async fn connect(connector: &Connector, settings: &Settings) -> Result<Self> {
+    /// Connects; no transaction is open yet. What is left to do after a drop is tracked by `background`.
+    pub(super) async fn connect(
+        connector: &Connector,
+        settings: &Settings,
+        background: TaskTracker,
+    ) -> Result<Self> {
         let connection = connector.connect().await?;
-        Ok(Self { connection: Some(connection), settings: settings.clone() })
+        Ok(Self { connection: Some(connection), settings: settings.clone(), background })
     }
 
     /// Begins a transaction whose every statement sees the latest committed rows: for looking ahead.
@@ -163,7 +169,7 @@ impl Drop for Session {
         let Some(connection) = self.connection.take() else { return };
         // Without a runtime the socket just closes; the server notices at its next write.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(connection.cancel_and_close());
+            self.background.spawn_on(connection.cancel_and_close(), &runtime);
         }
     }
 }

@@ -9,19 +9,21 @@ use flow::{
     Scope, Source, Watermark,
 };
 use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
 
 use super::columns::{Column, Layout, describe};
 use super::connect::Connector;
 use super::options::Options;
 use super::query::Query;
-use super::read::{Plan, Read};
+use super::read::Plan;
 use super::relation::{self, Target};
 use super::session::{Session, Settings};
-use super::{check, discover, duplicates};
+use super::{check, discover, duplicates, thread};
 use crate::OpenArgs;
 use crate::codes;
 
 /// A PostgreSQL warehouse. Opening it touches no network.
+#[derive(Clone)]
 pub struct Postgres {
     connection: String,
     connector: Connector,
@@ -52,12 +54,61 @@ impl Postgres {
         })
     }
 
-    async fn connect(&self) -> Result<Session> {
-        Session::connect(&self.connector, &self.settings).await
+    async fn connect(&self, background: TaskTracker) -> Result<Session> {
+        Session::connect(&self.connector, &self.settings, background).await
     }
 
     fn count(&self, kind: &'static str, since: Instant) {
         self.metrics.warehouse_query(&self.connection, kind, since.elapsed());
+    }
+
+    /// Opens a read: everything up to its first row.
+    async fn open_read(
+        &self,
+        request: &ReadRequest,
+        background: TaskTracker,
+    ) -> Result<(Opening, Plan)> {
+        let since = Instant::now();
+        let mut session = self.connect(background).await?;
+        let lock = self.look_ahead(&mut session, request).await?;
+        session.begin_reading(&lock).await?;
+        let clock = clock(&mut session).await?;
+        let View { target, layout, .. } =
+            View::of(&mut session, &request.model, &request.columns).await?;
+        let not_null = duplicates::not_null(&mut session, &target).await?;
+        let query = Query {
+            from: &target.from,
+            layout: &layout,
+            keys_nullable: !layout.key_columns().all(|key| not_null.contains(&key.name)),
+        };
+        let parts = query.parts(&request.scope, request.after.as_ref())?;
+        let selects: Vec<_> = parts.into_iter().map(|part| (query.select(&part), part)).collect();
+        let mut tables = Vec::new();
+        for (select, _) in &selects {
+            tables.extend(relation::tables_under(&mut session, select).await?);
+        }
+        tables.sort();
+        tables.dedup();
+        let generation = relation::generation(&mut session, &tables).await?;
+        let found = match duplicates::is_guarded(&mut session, &target, &layout).await? {
+            true => Default::default(),
+            false => duplicates::find(&mut session, &query, &request.scope).await?,
+        };
+        let opening = Opening { schema: layout.schema(), clock, duplicates: Arc::new(found) };
+        let (metrics, connection) = (self.metrics.clone(), self.connection.clone());
+        let plan = Plan {
+            session,
+            parts: selects.into_iter().map(|(select, part)| (part, select)).collect(),
+            rows_max: request.rows_max,
+            batch_rows: self.batch_rows,
+            tables,
+            generation,
+            finished: Box::new(move || {
+                metrics.warehouse_query(&connection, "read", since.elapsed());
+            }),
+            layout,
+        };
+        Ok((opening, plan))
     }
 
     /// Looks ahead, in a transaction that holds no snapshot: what the read will lock.
@@ -112,7 +163,7 @@ impl View {
 impl Source for Postgres {
     async fn check(&self, model: &Model) -> Result<Checked> {
         let since = Instant::now();
-        let mut session = self.connect().await?;
+        let mut session = self.connect(TaskTracker::new()).await?;
         session.begin_looking().await?;
         let view = View::of(&mut session, model, &[]).await?;
         let tables = relation::tables_under(&mut session, &view.whole()).await?;
@@ -125,7 +176,7 @@ impl Source for Postgres {
 
     async fn discover(&self, of: Option<&Relation>) -> Result<Vec<(String, Vec<ColumnInfo>)>> {
         let since = Instant::now();
-        let mut session = self.connect().await?;
+        let mut session = self.connect(TaskTracker::new()).await?;
         session.begin_looking().await?;
         let found = match of {
             None => discover::relations(&mut session).await?,
@@ -138,47 +189,9 @@ impl Source for Postgres {
     }
 
     async fn read(&self, request: ReadRequest) -> Result<Box<dyn flow::Read>> {
-        let since = Instant::now();
-        let mut session = self.connect().await?;
-        let lock = self.look_ahead(&mut session, &request).await?;
-        session.begin_reading(&lock).await?;
-        let clock = clock(&mut session).await?;
-        let View { target, layout, .. } =
-            View::of(&mut session, &request.model, &request.columns).await?;
-        let not_null = duplicates::not_null(&mut session, &target).await?;
-        let query = Query {
-            from: &target.from,
-            layout: &layout,
-            keys_nullable: !layout.key_columns().all(|key| not_null.contains(&key.name)),
-        };
-        let parts = query.parts(&request.scope, request.after.as_ref())?;
-        let selects: Vec<_> = parts.into_iter().map(|part| (query.select(&part), part)).collect();
-        let mut tables = Vec::new();
-        for (select, _) in &selects {
-            tables.extend(relation::tables_under(&mut session, select).await?);
-        }
-        tables.sort();
-        tables.dedup();
-        let generation = relation::generation(&mut session, &tables).await?;
-        let found = match duplicates::is_guarded(&mut session, &target, &layout).await? {
-            true => Default::default(),
-            false => duplicates::find(&mut session, &query, &request.scope).await?,
-        };
-        let opening = Opening { schema: layout.schema(), clock, duplicates: Arc::new(found) };
-        let (metrics, connection) = (self.metrics.clone(), self.connection.clone());
-        let plan = Plan {
-            session,
-            parts: selects.into_iter().map(|(select, part)| (part, select)).collect(),
-            rows_max: request.rows_max,
-            batch_rows: self.batch_rows,
-            tables,
-            generation,
-            finished: Box::new(move || {
-                metrics.warehouse_query(&connection, "read", since.elapsed());
-            }),
-            layout,
-        };
-        Ok(Box::new(Read::start(opening, plan)))
+        let this = self.clone();
+        let read = thread::read(async move |background| this.open_read(&request, background).await);
+        Ok(Box::new(read.await?))
     }
 }
 

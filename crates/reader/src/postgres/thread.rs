@@ -1,0 +1,69 @@
+//! The thread of one read: it waits for the warehouse and decodes, and shares nothing with its caller but the
+//! finished batches. On a shared runtime every few rows would wake a second worker for nothing.
+
+use flow::{Error, Opening, Result, Retry};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::task::TaskTracker;
+
+use super::read::{Event, Plan, Read, pump};
+use crate::codes;
+
+/// Finished batches waiting for the reader of this read.
+const BATCHES_WAITING: usize = 2;
+
+type Opened = Result<(Opening, mpsc::Receiver<Result<Event>>)>;
+
+/// Runs `open`, then the read it opens, on a new thread; gives the read once it is open.
+///
+/// Dropping the future or the read ends the thread, after the server was asked to stop.
+pub(super) async fn read<O>(open: O) -> Result<Read>
+where
+    O: AsyncFnOnce(TaskTracker) -> Result<(Opening, Plan)> + Send + 'static,
+{
+    let (sender, opened) = oneshot::channel();
+    let failed = |error: std::io::Error| {
+        let message = format!("no thread for a read of the warehouse: {error}");
+        Error::new(&codes::E1002_UNREACHABLE, message).with_retry(Retry::Backoff)
+    };
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+    std::thread::Builder::new()
+        .name("warehouse-read".to_owned())
+        .spawn(move || runtime.block_on(run(open, sender)))
+        .map_err(failed)?;
+    let died = || Error::new(&codes::E1005_CUT, "the read ended before it was open");
+    let (opening, events) = opened.await.map_err(|_| died())??;
+    Ok(Read::new(opening, events))
+}
+
+async fn run<O>(open: O, mut opened: oneshot::Sender<Opened>)
+where
+    O: AsyncFnOnce(TaskTracker) -> Result<(Opening, Plan)>,
+{
+    // Cancels of dropped sessions.
+    let background = TaskTracker::new();
+    let open = tokio::select! {
+        biased;
+        () = opened.closed() => None,
+        open = open(background.clone()) => Some(open),
+    };
+    match open {
+        Some(Ok((opening, plan))) => {
+            let (sender, events) = mpsc::channel(BATCHES_WAITING);
+            // The receiver's end is the signal to stop, wherever the read waits; dropping the plan's session
+            // then cancels the query.
+            let hung_up = sender.clone();
+            if opened.send(Ok((opening, events))).is_ok() {
+                tokio::select! {
+                    biased;
+                    () = hung_up.closed() => {}
+                    () = pump(plan, sender) => {}
+                }
+            }
+        }
+        Some(Err(error)) => drop(opened.send(Err(error))),
+        None => {}
+    }
+    background.close();
+    background.wait().await;
+}
