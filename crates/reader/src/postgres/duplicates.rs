@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use flow::arrow::array::ArrayRef;
+use flow::arrow::array::{ArrayRef, AsArray};
 use flow::{Error, Key, Result, Scope};
 
 use super::columns::{Column, Layout};
@@ -16,18 +16,22 @@ use crate::codes;
 /// More than this is not bad rows but a wrong `primary_key`.
 const DUPLICATES_MAX: usize = 100_000;
 
-/// The keys in `scope` that occur more than once in the model.
+/// What one look at the whole model finds.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// The keys in the scope that occur more than once.
+    pub twins: HashSet<Key>,
+    /// Whether a row has no place on the progress column.
+    pub unplaced: bool,
+}
+
+/// Looks at the whole model.
 ///
 /// # Errors
-/// `E1019` for more than 100,000 of them.
-pub(super) async fn find(
-    session: &mut Session,
-    query: &Query<'_>,
-    scope: &Scope,
-) -> Result<HashSet<Key>> {
-    let sql = query.duplicates(scope, DUPLICATES_MAX + 1);
+/// `E1019` for more than 100,000 keys that occur more than once.
+pub(super) async fn find(session: &mut Session, query: &Query<'_>, scope: &Scope) -> Result<Found> {
     // Grouped text comes back as text, whatever the column's own form.
-    let columns: Vec<Column> = query
+    let mut columns: Vec<Column> = query
         .layout
         .key_columns()
         .map(|key| match key.carry {
@@ -36,20 +40,34 @@ pub(super) async fn find(
         })
         .collect();
     let keys = (0..columns.len()).collect();
+    let twin = columns.len();
+    columns.push(Column {
+        name: "twin".to_owned(),
+        carry: Carry::Bool,
+        source_type: "boolean".to_owned(),
+    });
     let layout = Layout { columns, keys, watermark: None };
     let mut stream = Stream::new(&layout, 8192);
-    stream.start(session, &sql, "looking for duplicate keys").await?;
-    let mut found = HashSet::new();
+    stream.start(session, &query.inspection(scope), "looking for duplicate keys").await?;
+    let mut found = Found::default();
     while let Some(batch) = stream.next(session).await? {
-        let columns: Vec<&ArrayRef> = batch.rows.columns().iter().collect();
-        found.extend((0..batch.rows.num_rows()).filter_map(|row| Key::at(&columns, row)));
-        if found.len() > DUPLICATES_MAX {
+        let keys: Vec<&ArrayRef> = batch.rows.columns()[..twin].iter().collect();
+        let twins = batch.rows.column(twin).as_boolean();
+        for row in 0..batch.rows.num_rows() {
+            match twins.value(row) {
+                true => found.twins.extend(Key::at(&keys, row)),
+                false => found.unplaced = true,
+            }
+        }
+        if found.twins.len() > DUPLICATES_MAX {
             return Err(Error::new(
                 &codes::E1019_DUPLICATES,
                 format!("more than {DUPLICATES_MAX} primary keys occur more than once"),
             ));
         }
     }
+    // A key may be both; then it is only known as a twin.
+    found.unplaced |= !found.twins.is_empty();
     Ok(found)
 }
 

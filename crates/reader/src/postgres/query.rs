@@ -88,7 +88,7 @@ impl Query<'_> {
         let finite = format!("{name} > '-infinity'");
         let after_key = after.map(|position| self.key_after(&position.key));
         let unplaced = |after: Option<String>| Part {
-            filter: all_of([Some(format!("({name} IS NULL OR {name} = '-infinity')")), after]),
+            filter: all_of([Some(format!("({})", unplaced(column))), after]),
             order: self.key_order(),
             on_watermark: false,
         };
@@ -207,22 +207,39 @@ impl Query<'_> {
         format!("SELECT {projection} FROM {from}{filter} ORDER BY {order}")
     }
 
-    /// Keys that more than one row has, and that occur in `scope`. A twin outside the scope counts too.
-    pub(super) fn duplicates(&self, scope: &Scope, rows_max: usize) -> String {
+    /// One look at the whole model: every key with a row in `scope` that more than one row has (`twin`; the twin may lie
+    /// outside the scope), and every key with a row that has no place on the progress column. Asked once, since a model
+    /// that is a query is worked out anew by every statement.
+    pub(super) fn inspection(&self, scope: &Scope) -> String {
         let keys: Vec<String> = self.layout.key_columns().map(Column::key_expression).collect();
         let keys = keys.join(", ");
         let present =
-            self.layout.key_columns().map(|key| format!("{} IS NOT NULL", key.expression()));
+            self.layout.key_columns().map(|key| format!("{} IS NOT NULL", key.key_expression()));
         let present = present.collect::<Vec<_>>().join(" AND ");
         let from = self.from;
-        let window = self.window(scope).map_or(String::new(), |window| {
-            format!(" AND ({keys}) IN (SELECT {keys} FROM {from} WHERE {window})")
-        });
+        // A key is in the scope with all its rows, so nothing else needs a look.
+        let (filter, window) = match (scope, self.window(scope)) {
+            (Scope::Keys(_), Some(window)) => (format!(" WHERE {window}"), "true".to_owned()),
+            (_, window) => (String::new(), window.unwrap_or_else(|| "true".to_owned())),
+        };
+        let twin = format!("(count(*) > 1 AND {present} AND bool_or({window}))");
+        let unplaced = match (scope, self.layout.watermark_column()) {
+            (Scope::All | Scope::Since(_), Some(column)) => {
+                format!(" OR bool_or({})", unplaced(column))
+            }
+            _ => String::new(),
+        };
         format!(
-            "SELECT {keys} FROM {from} WHERE {present}{window} \
-             GROUP BY {keys} HAVING count(*) > 1 LIMIT {rows_max}"
+            "SELECT {keys}, {twin} AS twin FROM {from}{filter} GROUP BY {keys} \
+             HAVING {twin}{unplaced}"
         )
     }
+}
+
+/// The condition for rows that have no place on the progress column.
+fn unplaced(column: &Column) -> String {
+    let name = column.expression();
+    format!("{name} IS NULL OR {name} = '-infinity'")
 }
 
 /// Conditions joined by AND; empty where there is none.

@@ -13,6 +13,7 @@ use tokio_util::task::TaskTracker;
 
 use super::columns::{Column, Layout, describe};
 use super::connect::Connector;
+use super::duplicates::Found;
 use super::options::Options;
 use super::query::Query;
 use super::read::Plan;
@@ -82,7 +83,8 @@ impl Postgres {
             keys_nullable: !layout.key_columns().all(|key| not_null.contains(&key.name)),
         };
         let parts = query.parts(&request.scope, request.after.as_ref())?;
-        let selects: Vec<_> = parts.into_iter().map(|part| (query.select(&part), part)).collect();
+        let mut selects: Vec<_> =
+            parts.into_iter().map(|part| (query.select(&part), part)).collect();
         let mut tables = Vec::new();
         for (select, _) in &selects {
             tables.extend(relation::tables_under(&mut session, select).await?);
@@ -91,10 +93,15 @@ impl Postgres {
         tables.dedup();
         let generation = relation::generation(&mut session, &tables).await?;
         let found = match duplicates::is_guarded(&mut session, &target, &layout).await? {
-            true => Default::default(),
+            true => Found { unplaced: true, ..Found::default() },
             false => duplicates::find(&mut session, &query, &request.scope).await?,
         };
-        let opening = Opening { schema: layout.schema(), clock, duplicates: Arc::new(found) };
+        // The part of the rows without a place comes last, after one with a place.
+        if !found.unplaced && selects.first().is_some_and(|(_, part)| part.on_watermark) {
+            selects.truncate(1);
+        }
+        let duplicates = Arc::new(found.twins);
+        let opening = Opening { schema: layout.schema(), clock, duplicates };
         let (metrics, connection) = (self.metrics.clone(), self.connection.clone());
         let plan = Plan {
             session,
