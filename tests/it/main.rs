@@ -7,5 +7,6 @@ mod documents;
 mod faults;
 mod judged;
 mod main_job;
+mod places;
 mod project;
 mod tidy;

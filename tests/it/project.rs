@@ -90,6 +90,12 @@ const TABLE: &str =
     create index on people (updated_at, id)";
 
 impl Project {
+    /// How its simulator is started, apart from the rate limits.
+    pub(crate) fn settings() -> Settings {
+        let options = PROPERTIES.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        Settings { limits: simulator::LimitSwitch::Off, options, ..Settings::default() }
+    }
+
     /// An empty table `people`, a sync of it, and a simulator without rate limits.
     pub(crate) async fn new() -> Self {
         Self::with_limits(simulator::LimitSwitch::Off).await
@@ -102,13 +108,12 @@ impl Project {
 
     pub(crate) async fn on(database: Database, limits: simulator::LimitSwitch) -> Self {
         database.execute(TABLE).await;
-        let options = PROPERTIES.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
         // Without limits over there, none are kept here.
         let pace = match limits {
             simulator::LimitSwitch::Off => ", requests_per_10s: 1000000",
             simulator::LimitSwitch::Vendor => "",
         };
-        let settings = Settings { limits, options, ..Settings::default() };
+        let settings = Settings { limits, ..Self::settings() };
         let simulator = simulator::start(writer_crm::hubspot::simulator::build, settings)
             .await
             .expect("the simulator starts");

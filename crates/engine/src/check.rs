@@ -4,6 +4,7 @@ use flow::{Checked, Error, ObjectSchema};
 use transform::MappingError;
 
 use crate::prepare::{Prepared, compile_all, describe, limits, schema_of};
+use crate::target::target;
 use crate::{Ports, Sync};
 
 /// Something that keeps the sync from running.
@@ -31,8 +32,9 @@ pub async fn check(sync: &Sync, ports: &Ports) -> Result<(Checked, ObjectSchema)
             return Err(errors.into_iter().flatten().map(Problem::Error).collect());
         }
     };
+    let target = target(sync, ports).await.map_err(|error| vec![Problem::Error(error)])?;
     let schema = schema_of(&checked);
-    let prepared = Prepared { object, limits, checked };
+    let prepared = Prepared { object, limits, checked, target };
     match compile_all(sync, &prepared, &schema) {
         Ok(_) => Ok((prepared.checked, prepared.object)),
         Err(errors) => Err(errors.into_iter().map(Problem::Mapping).collect()),

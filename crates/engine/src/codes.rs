@@ -78,6 +78,17 @@ pub static E4008: Code = Code {
     remedy: "choose one of the modes the destination's page lists",
 };
 
+/// The state is about another place.
+pub static E4009: Code = Code {
+    id: "E4009",
+    kind: Kind::Config,
+    title: "the sync's state is about another place",
+    cause: "The ledger says what one account has acknowledged, by object and primary key. Another account has none of \
+            it: a run would find rows unchanged that were never sent there. Nothing was sent.",
+    remedy: "`outflow state reset` lets the next run send every row to the new place; for two accounts side by side \
+             declare `environments:`, each keeps a state of its own (`--env`)",
+};
+
 /// Two rows are found by the same match value.
 pub static R401: Code = Code {
     id: "R401",
@@ -109,4 +120,4 @@ pub static R403: Code = Code {
 
 /// Every code of this crate.
 pub const CODES: &[&Code] =
-    &[&E4001, &E4002, &E4003, &E4004, &E4005, &E4006, &E4007, &E4008, &R401, &R402, &R403];
+    &[&E4001, &E4002, &E4003, &E4004, &E4005, &E4006, &E4007, &E4008, &E4009, &R401, &R402, &R403];

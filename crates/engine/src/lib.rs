@@ -17,6 +17,7 @@ mod settle;
 mod sort;
 mod spool;
 mod sync;
+mod target;
 
 pub use backfill::{BackfillScope, backfill, retry};
 pub use check::{Problem, check};

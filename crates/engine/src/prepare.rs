@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use flow::arrow::datatypes::{Schema, SchemaRef};
-use flow::{Checked, ColumnInfo, Error, Kind, Limits, ObjectSchema, Result, Retry};
+use flow::{Checked, ColumnInfo, Error, Kind, Limits, ObjectSchema, Result, Retry, Target};
 use transform::{Mapper, MapperSpec, MappingError};
 
 use crate::retry::Attempts;
+use crate::target::target;
 use crate::{Ports, Sync, codes};
 
 /// The answers.
@@ -15,6 +16,7 @@ pub(crate) struct Prepared {
     pub(crate) object: ObjectSchema,
     pub(crate) limits: Limits,
     pub(crate) checked: Checked,
+    pub(crate) target: Target,
 }
 
 /// Asks both sides and checks the mapping against them.
@@ -22,17 +24,26 @@ pub(crate) async fn prepare(sync: &Sync, ports: &Ports) -> Result<Prepared> {
     let limits = limits(sync, ports)?;
     let checked = ports.source.check(&sync.model).await?;
     let object = describe(sync, ports).await?;
-    let prepared = Prepared { object, limits, checked };
+    let target = target(sync, ports).await?;
+    let prepared = Prepared { object, limits, checked, target };
     compile(sync, &prepared, &schema_of(&prepared.checked))?;
     Ok(prepared)
 }
 
 /// The object's fields; asked again when that may help, as when another process has just used the account's window up.
 pub(crate) async fn describe(sync: &Sync, ports: &Ports) -> Result<ObjectSchema> {
+    asked(ports, || ports.destination.describe(&sync.object)).await
+}
+
+/// A question before anything is sent, asked again when that may help.
+pub(crate) async fn asked<T, F: Future<Output = Result<T>>>(
+    ports: &Ports,
+    ask: impl Fn() -> F,
+) -> Result<T> {
     let mut attempts = Attempts::new(ports.retry);
     loop {
-        let error = match ports.destination.describe(&sync.object).await {
-            Ok(object) => return Ok(object),
+        let error = match ask().await {
+            Ok(answer) => return Ok(answer),
             Err(error) => error,
         };
         // A place that cannot be reached at all is said at once: nothing has begun yet.

@@ -7,7 +7,7 @@ use flow::{
 };
 
 use crate::conductor::{Conductor, Outcome};
-use crate::prepare::prepare;
+use crate::prepare::{Prepared, prepare};
 use crate::request::{Page, changed_since, mapping_name, page, watermark_column};
 use crate::settle::Advance;
 use crate::{Ports, RunFailure, RunOptions, RunReport, Sync, Watch, codes};
@@ -84,7 +84,7 @@ pub(crate) async fn execute(
         ports.metrics.delivered_watermark(&sync.name, from);
     }
     let mut findings = Vec::new();
-    let outcome = match prepare(sync, ports).await {
+    let outcome = match ready(sync, ports, lease).await {
         Ok(prepared) => {
             findings.clone_from(&prepared.checked.findings);
             Conductor::new(sync, ports, lease, (prepared, &job, &options, &run))
@@ -102,6 +102,15 @@ pub(crate) async fn execute(
         (Ok(()), Err(error)) => Err(error.into()),
         (Err(error), report) => Err(RunFailure { error, report: report.ok().map(Box::new) }),
     }
+}
+
+/// Asks both sides, and remembers from now on what the sync's memory is about.
+async fn ready(sync: &Sync, ports: &Ports, lease: &Lease) -> Result<Prepared> {
+    let prepared = prepare(sync, ports).await?;
+    if ports.store.target(&sync.name).await?.as_ref() != Some(&prepared.target) {
+        ports.store.put_target(lease, &prepared.target).await?;
+    }
+    Ok(prepared)
 }
 
 /// Writes the run's end and checks its accounting.

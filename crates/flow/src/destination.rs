@@ -238,6 +238,15 @@ pub trait Destination: Send + Sync {
     /// `E2xxx`: unreachable, credentials refused, no such object.
     async fn describe(&self, object: &str) -> Result<ObjectSchema>;
 
+    /// Names the account the credentials belong to, where the destination says so: what was acknowledged by one
+    /// account says nothing about another.
+    ///
+    /// # Errors
+    /// When the destination does not answer; not when it will not say.
+    async fn account(&self) -> Result<Option<String>> {
+        Ok(None)
+    }
+
     /// Names of the objects that can be written, for `discover`.
     fn objects(&self) -> Vec<String>;
 

@@ -32,7 +32,7 @@ pub use source::{
 };
 pub use store::{
     BackfillProgress, Commit, Entry, Lease, LedgerChange, RejectRecord, RunCounts, RunRecord,
-    RunStatus, Store, StoredWatermark, Trigger,
+    RunStatus, Store, StoredWatermark, Target, Trigger,
 };
 pub use watermark::Watermark;
 

@@ -59,6 +59,17 @@ pub struct StoredWatermark {
     pub mapping: String,
 }
 
+/// What the memory of a sync is about. What was acknowledged by one account says nothing about another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// The destination's account, where it says so.
+    pub account: Option<String>,
+    /// The destination's object.
+    pub object: String,
+    /// The columns the ledger's keys are made of.
+    pub primary_key: Vec<String>,
+}
+
 /// How far a backfill has come; the same backfill started again goes on from here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BackfillProgress {
@@ -251,6 +262,17 @@ pub trait Store: Send + Sync {
 
     /// Writes a run: its start, or its end.
     async fn put_run(&self, lease: &Lease, run: &RunRecord) -> Result<()>;
+
+    /// What the memory of the sync is about; `None` before the first run, after a reset, and in a store that
+    /// does not keep it.
+    async fn target(&self, _sync: &str) -> Result<Option<Target>> {
+        Ok(None)
+    }
+
+    /// Remembers what the memory of the sync is about from now on.
+    async fn put_target(&self, _lease: &Lease, _target: &Target) -> Result<()> {
+        Ok(())
+    }
 
     /// How far the sync has come; `None` before the first commit and after a reset.
     async fn watermark(&self, sync: &str) -> Result<Option<StoredWatermark>>;

@@ -15,6 +15,7 @@ mod rejects;
 mod runs;
 mod sqlite;
 mod syncs;
+mod target;
 mod worker;
 
 pub use codes::CODES;

@@ -10,7 +10,7 @@ use crate::lease::{self, Held, Holder};
 use crate::rejects::{self, RejectFilter, RejectGroup};
 use crate::sqlite::{Sqlite, begin};
 use crate::syncs::{self, SyncRow};
-use crate::{progress, runs};
+use crate::{progress, runs, target};
 
 /// What the state knows about one sync.
 #[derive(Debug, Clone)]
@@ -100,6 +100,7 @@ impl Sqlite {
                 transaction.execute_batch("REINDEX ledger").during("mending the ledger")?;
             }
             forget(transaction, sync.id)?;
+            target::forget(transaction, &sync.name)?;
             sync.ledger_rows = 0;
             sync.save(transaction)
         })

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use flow::{
     BackfillProgress, Commit, Entry, Error, Key, Lease, MatchHash, Result, RunRecord, Store,
-    StoredWatermark,
+    StoredWatermark, Target,
 };
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
@@ -15,7 +15,7 @@ use crate::lease::{self, Held};
 use crate::progress::{self, Written};
 use crate::syncs::{self, SyncRow};
 use crate::worker::Worker;
-use crate::{codes, directory, ledger, migrate, open, rejects, runs};
+use crate::{codes, directory, ledger, migrate, open, rejects, runs, target};
 
 /// A look at a lock takes it for an instant, so a refusal is believed only after some tries.
 const LEASE_TRIES: u32 = 5;
@@ -147,6 +147,18 @@ impl Store for Sqlite {
         usable(lease)?;
         let run = run.clone();
         self.write(lease, move |transaction, sync| runs::put(transaction, sync.id, &run)).await
+    }
+
+    async fn target(&self, sync: &str) -> Result<Option<Target>> {
+        let found = self.read(sync, |connection, sync| target::get(connection, &sync.name)).await?;
+        Ok(found.flatten())
+    }
+
+    async fn put_target(&self, lease: &Lease, target: &Target) -> Result<()> {
+        usable(lease)?;
+        let target = target.clone();
+        self.write(lease, move |transaction, sync| target::put(transaction, &sync.name, &target))
+            .await
     }
 
     async fn watermark(&self, sync: &str) -> Result<Option<StoredWatermark>> {

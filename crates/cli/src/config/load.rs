@@ -158,7 +158,7 @@ impl ProjectTree {
         Project {
             name: name.unwrap_or_default().to_owned(),
             root: options.root.to_owned(),
-            state: StateConfig { dir: state_dir(&self.node, options.root) },
+            state: StateConfig { dir: state_dir(&self.node, options) },
             connections: connections
                 .into_iter()
                 .filter_map(|(name, connection)| Some((name, connection?)))
@@ -299,10 +299,19 @@ fn merge_defaults(sync: &mut Node, defaults: Option<&Node>) {
     }
 }
 
-fn state_dir(project: &Node, root: &Path) -> PathBuf {
+/// The folder of the state. What one environment's accounts acknowledged says nothing about another's, so that each
+/// has a state of its own.
+fn state_dir(project: &Node, options: LoadOptions<'_>) -> PathBuf {
     let section = project.entry("state").map(|entry| entry.value.to_json());
     let section: StateSection =
         section.and_then(|json| serde_json::from_value(json).ok()).unwrap_or_default();
     let path = section.path.filter(|_| section.backend == Backend::Local);
-    root.join(path.as_deref().unwrap_or(".outflow"))
+    let dir = options.root.join(path.as_deref().unwrap_or(".outflow"));
+    match options.environment {
+        // An environment that says where its state is has it there.
+        Some(name) if project.entry_at(&["environments", name, "state"]).is_none() => {
+            dir.join("environments").join(name)
+        }
+        _ => dir,
+    }
 }

@@ -80,7 +80,16 @@ async fn a_reset_forgets_all_but_the_run_history() {
     next.ledger = changes(0..5, 1);
     store.commit(&other, next).await.unwrap();
 
+    let target = flow::Target {
+        account: Some("account 1".to_owned()),
+        object: "contacts".to_owned(),
+        primary_key: vec!["region".to_owned(), "id".to_owned()],
+    };
+    store.put_target(&lease, &target).await.unwrap();
+    assert_eq!(store.target(SYNC).await.unwrap(), Some(target));
+
     store.reset(&lease).await.unwrap();
+    assert_eq!(store.target(SYNC).await.unwrap(), None);
     assert_eq!(store.watermark(SYNC).await.unwrap(), None);
     assert_eq!(store.lookup(SYNC, &keys(0..50)).await.unwrap(), vec![None; 50]);
     assert_eq!(store.owners(SYNC, &[match_hash(1)]).await.unwrap(), [None]);

@@ -57,6 +57,18 @@ pub(super) fn schema(object: &str, reply: &Reply, judge: Judge<'_>) -> Result<Ob
     Ok(ObjectSchema { object: object.to_owned(), fields, open: false })
 }
 
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Account {
+    portal_id: Word,
+}
+
+/// Reads the answer to `GET /account-info/v3/details`; `None` where it does not name the account.
+pub(super) fn account(reply: &Reply) -> Option<String> {
+    let account: Account = serde_json::from_slice(&reply.body).unwrap_or_default();
+    account.portal_id.0.map(|id| format!("HubSpot account {id}"))
+}
+
 fn field(object: &str, property: Property) -> Field {
     // A contact's e-mail address finds records although it is not marked as unique; letter case is ignored.
     let contact_email =

@@ -143,6 +143,18 @@ impl Destination for HubSpot {
         }
     }
 
+    async fn account(&self) -> Result<Option<String>> {
+        let path = "/account-info/v3/details".to_owned();
+        let request = Request { method: Method::GET, path, operation: "account", body: None };
+        let reply = self.call(request).await?;
+        match reply.status {
+            // A token without the right to ask, or a proxy that does not know the path.
+            400..=499 if !matches!(reply.status, 401 | 408 | 423 | 425 | 429 | 477) => Ok(None),
+            _ if reply.is_success() => Ok(describe::account(&reply)),
+            _ => Err(self.judge(0).error(&reply)),
+        }
+    }
+
     fn objects(&self) -> Vec<String> {
         OBJECTS.map(str::to_owned).to_vec()
     }

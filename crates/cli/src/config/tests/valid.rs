@@ -129,6 +129,15 @@ fn a_variable_the_state_or_a_type_needs_is_needed_at_once() {
 }
 
 #[test]
+fn every_environment_has_a_state_of_its_own() {
+    let mut folder = Folder::new();
+    folder.environment = Some("dev");
+    assert!(folder.project().state.dir.ends_with(".outflow/environments/dev"));
+    folder.edit("outflow.yml", "  dev:\n", "  dev:\n    state: { path: elsewhere }\n");
+    assert!(folder.project().state.dir.ends_with("elsewhere"));
+}
+
+#[test]
 fn a_snapshot_a_composite_key_and_a_query_are_accepted() {
     let folder = Folder::new();
     folder.edit(

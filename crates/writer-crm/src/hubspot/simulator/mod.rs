@@ -25,6 +25,7 @@ mod write;
 use std::sync::Arc;
 
 use axum::Json;
+use axum::extract::State;
 use axum::routing::{delete, get, post, put};
 use serde_json::json;
 use simulator::{Double, Router, Settings};
@@ -113,9 +114,9 @@ fn record_associations() -> Routes {
         .route("/{from}/{id}/associations/default/{to}/{to_id}", put(association::put_default))
 }
 
-async fn account() -> Json<serde_json::Value> {
+async fn account(State(portal): State<Arc<Portal>>) -> Json<serde_json::Value> {
     Json(json!({
-        "portalId": 62_515,
+        "portalId": portal.options.portal_id,
         "accountType": "STANDARD",
         "timeZone": "UTC",
         "utcOffset": "+00:00",

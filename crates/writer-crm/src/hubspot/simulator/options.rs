@@ -23,6 +23,7 @@ pub const OPTIONS: &[OptionHelp] = &[
         help: "`true` adds a Retry-After header in seconds to 429. Default false.",
     },
     OptionHelp { name: "token", help: "The only token accepted. Default: any that is not empty." },
+    OptionHelp { name: "portal_id", help: "Number of the account. Default 62515." },
     OptionHelp {
         name: "scopes",
         help: "Scopes of the token, comma-separated; calls outside them get 403. Default: all.",
@@ -47,6 +48,7 @@ pub(super) struct Options {
     pub(super) searches_in_second: u64,
     pub(super) retry_after: bool,
     pub(super) token: Option<String>,
+    pub(super) portal_id: u64,
     pub(super) scopes: Option<BTreeSet<String>>,
     pub(super) search_lag_ms: i64,
     pub(super) shuffle: bool,
@@ -74,6 +76,7 @@ impl Options {
             searches_in_second: settings.option("limit_search")?.unwrap_or(5),
             retry_after: settings.option("retry_after")?.unwrap_or(false),
             token: settings.options.get("token").cloned(),
+            portal_id: settings.option("portal_id")?.unwrap_or(62_515),
             scopes: settings.options.get("scopes").map(scopes),
             search_lag_ms: settings.option("search_lag")?.unwrap_or(1_000),
             shuffle: settings.option("shuffle")?.unwrap_or(true),

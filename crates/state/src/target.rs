@@ -1,0 +1,47 @@
+//! What the memory of a sync is about: the account, the object and the key columns. A fact in `meta`, gone after a reset.
+
+use flow::{Result, Target};
+use rusqlite::{Connection, OptionalExtension, Transaction};
+
+use crate::fault::While;
+
+/// Separates the parts of a stored target; it is in no name.
+const SEPARATOR: char = '\u{1f}';
+
+fn name(sync: &str) -> String {
+    format!("target of {sync}")
+}
+
+/// What the memory of the sync is about.
+pub(crate) fn get(connection: &Connection, sync: &str) -> Result<Option<Target>> {
+    let stored: Option<String> = connection
+        .query_row("SELECT value FROM meta WHERE name = ?1", [name(sync)], |row| row.get(0))
+        .optional()
+        .during("reading what the state is about")?;
+    Ok(stored.map(|stored| {
+        let mut parts = stored.split(SEPARATOR).map(str::to_owned);
+        let account = parts.next().filter(|account| !account.is_empty());
+        let object = parts.next().unwrap_or_default();
+        Target { account, object, primary_key: parts.collect() }
+    }))
+}
+
+/// Remembers it.
+pub(crate) fn put(transaction: &Transaction<'_>, sync: &str, target: &Target) -> Result<()> {
+    let account = target.account.as_deref().unwrap_or_default();
+    let mut parts = vec![account, &target.object];
+    parts.extend(target.primary_key.iter().map(String::as_str));
+    let stored = parts.join(&SEPARATOR.to_string());
+    transaction
+        .execute("INSERT OR REPLACE INTO meta (name, value) VALUES (?1, ?2)", [name(sync), stored])
+        .map(|_| ())
+        .during("writing what the state is about")
+}
+
+/// Forgets it.
+pub(crate) fn forget(transaction: &Transaction<'_>, sync: &str) -> Result<()> {
+    transaction
+        .execute("DELETE FROM meta WHERE name = ?1", [name(sync)])
+        .map(|_| ())
+        .during("forgetting what the state is about")
+}
