@@ -48,7 +48,7 @@ pub(crate) struct Conductor<'a> {
     pub(crate) options: &'a RunOptions,
     run_id: Arc<str>,
     pub(crate) prepared: Arc<Prepared>,
-    meta: RunMeta,
+    pub(crate) meta: RunMeta,
     caller: Arc<Caller>,
     pub(crate) forced: bool,
     in_flight_max: usize,
@@ -70,6 +70,8 @@ pub(crate) struct Conductor<'a> {
     pub(crate) sent: u64,
     committed_at: Instant,
     failure: Option<Error>,
+    /// A commit failed: a later one would pass over its rejects, and must not be.
+    commit_failed: bool,
     /// No more rows are taken.
     closing: bool,
 }
@@ -126,6 +128,7 @@ impl<'a> Conductor<'a> {
             sent: 0,
             committed_at: Instant::now(),
             failure: None,
+            commit_failed: false,
             closing: false,
         }
     }
@@ -162,7 +165,7 @@ impl<'a> Conductor<'a> {
                     None => Err(Error::new(&codes::E4007, "the mapping ended without an end")),
                 },
                 () = tokio::time::sleep_until(self.committed_at + COMMIT_INTERVAL),
-                    if self.settler.has_news() => self.commit().await,
+                    if self.settler.has_news() && !self.commit_failed => self.commit().await,
             };
             let step = match step {
                 Ok(()) => self.commit_when_due().await,
@@ -178,7 +181,9 @@ impl<'a> Conductor<'a> {
         };
         let complete = ended && self.failure.is_none() && !stop.drain.is_cancelled();
         if complete {
-            self.settler.gone(asked.into_iter().flatten());
+            if let Err(error) = self.forget_gone(asked.unwrap_or_default()).await {
+                self.fail(error);
+            }
             if self.parked == 0 {
                 self.settler.complete();
             }
@@ -279,7 +284,7 @@ impl<'a> Conductor<'a> {
 
     /// Writes everything settled in one transaction, then lets the metrics follow (X5).
     pub(crate) async fn commit(&mut self) -> Result<()> {
-        if !self.settler.has_news() {
+        if !self.settler.has_news() || self.commit_failed {
             return Ok(());
         }
         let now = self.ports.clock.now_micros();
@@ -291,6 +296,7 @@ impl<'a> Conductor<'a> {
         let metrics = &self.ports.metrics;
         metrics.commit(began.elapsed(), result.is_ok());
         metrics.busy(&self.sync.name, Busy::Commit, began.elapsed());
+        self.commit_failed = result.is_err();
         result?;
         self.committed_at = Instant::now();
         self.settler.committed(&settled);
@@ -303,6 +309,21 @@ impl<'a> Conductor<'a> {
         }
         if let Some(watermark) = watermark {
             metrics.delivered_watermark(&self.sync.name, watermark);
+        }
+        Ok(())
+    }
+
+    /// Closes the open rejects of rows that left the model. Should one come back, its payload is tried again.
+    async fn forget_gone(&mut self, keys: Vec<Key>) -> Result<()> {
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let entries = self.ports.store.lookup(&self.sync.name, &keys).await?;
+        for (key, entry) in keys.into_iter().zip(entries) {
+            match entry {
+                Some(entry) => self.settler.resolved(key, entry),
+                None => self.settler.gone(key),
+            }
         }
         Ok(())
     }

@@ -56,6 +56,23 @@ pub(crate) fn newly_matched(
         .collect()
 }
 
+/// Rows of the ledger that hold a match value a row of the batch takes, and that the batch says nothing about.
+pub(crate) fn contested(
+    mapped: &Mapped,
+    (asked, owners): (&[usize], &[Option<Key>]),
+) -> Vec<(Key, MatchHash)> {
+    let held = asked
+        .iter()
+        .zip(owners)
+        .filter_map(|(row, owner)| owner.clone().map(|owner| (owner, mapped.matches[*row])));
+    let held: Vec<_> = held.collect();
+    if held.is_empty() {
+        return held;
+    }
+    let here: HashSet<&Key> = mapped.keys.iter().collect();
+    held.into_iter().filter(|(owner, _)| !here.contains(owner)).collect()
+}
+
 /// Turns rows to send into conflicts where another row holds their match value: in the ledger (`owners`, parallel to
 /// `asked`), unless that row leaves the value in this very batch; or earlier in the batch.
 pub(crate) fn settle_conflicts(
@@ -78,6 +95,21 @@ pub(crate) fn settle_conflicts(
             *verdict = Verdict::Conflict;
         }
     }
+}
+
+/// Rows of the batch whose record another row of the batch is going to take.
+pub(crate) fn dispossessed(
+    mapped: &Mapped,
+    (asked, owners): (&[usize], &[Option<Key>]),
+    verdicts: &[Verdict],
+) -> Vec<usize> {
+    let taken: HashSet<&Key> = asked
+        .iter()
+        .zip(owners)
+        .filter(|(row, _)| verdicts[**row] == Verdict::Send)
+        .filter_map(|(row, owner)| owner.as_ref().filter(|owner| **owner != mapped.keys[*row]))
+        .collect();
+    (0..mapped.keys.len()).filter(|row| taken.contains(&mapped.keys[*row])).collect()
 }
 
 /// Of the rows that take a new match value, those whose record is to be renamed: the destination told its id, nobody

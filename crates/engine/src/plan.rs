@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use flow::arrow::array::Array;
 use flow::{Error, Finding, Key, Result, Watermark, text_at};
-use transform::Mapped;
+use transform::{Mapped, RunMeta};
 
 use crate::diff::{self, Verdict};
 use crate::intake::Mapping;
-use crate::prepare::prepare;
+use crate::ownership;
+use crate::prepare::{Prepared, prepare};
 use crate::preview::run_meta;
 use crate::request::{changed_since, page};
 use crate::run::stored_watermark;
@@ -92,7 +93,8 @@ pub async fn plan(sync: &Sync, ports: &Ports, stop: &Stop) -> Result<Plan> {
     let findings = prepared.checked.findings.clone();
     let mut plan = Plan { from, findings, ..Plan::default() };
     let mut groups = Groups::new();
-    let mut mapping = Mapping::new(Arc::new(sync.clone()), prepared, run_meta(sync, ports));
+    let about = (&prepared, &run_meta(sync, ports));
+    let mut mapping = Mapping::new(Arc::new(sync.clone()), Arc::clone(&prepared), about.1.clone());
     let request = page(sync, changed_since(sync, stored.as_ref()), None).request;
     let mut read = ports.source.read(request).await?;
     let opening = Arc::new(read.opening().clone());
@@ -103,7 +105,7 @@ pub async fn plan(sync: &Sync, ports: &Ports, stop: &Stop) -> Result<Plan> {
         let item = Item { batch, opening: Arc::clone(&opening), position: None };
         let chunk = mapping.map(item)?;
         plan.read += chunk.rows;
-        plan.add(sync, ports, (&chunk.mapped, &mut groups)).await?;
+        plan.add((sync, ports), about, (&chunk.mapped, &mut groups)).await?;
     }
     plan.requests = (plan.create + plan.update).div_ceil(rows_per_call as u64);
     plan.rejects = groups
@@ -121,15 +123,20 @@ impl Plan {
 
     async fn add(
         &mut self,
-        sync: &Sync,
-        ports: &Ports,
+        (sync, ports): (&Sync, &Ports),
+        about: (&Arc<Prepared>, &RunMeta),
         (mapped, groups): (&Mapped, &mut Groups),
     ) -> Result<()> {
         let entries = ports.store.lookup(&sync.name, &mapped.keys).await?;
         let mut verdicts = diff::compare(&mapped.fingerprints, &entries, false);
         let asked = diff::newly_matched(mapped, &entries, &verdicts);
         let hashes: Vec<_> = asked.iter().map(|row| mapped.matches[*row]).collect();
-        let owners = ports.store.owners(&sync.name, &hashes).await?;
+        let mut owners = ports.store.owners(&sync.name, &hashes).await?;
+        let contested = diff::contested(mapped, (&asked, &owners));
+        let left = ownership::left(sync, ports, about, contested).await?;
+        for owner in &mut owners {
+            *owner = owner.take().filter(|owner| !left.contains_key(owner));
+        }
         diff::settle_conflicts(mapped, (&asked, &owners), &mut verdicts);
         let mut refuse = |plan: &mut Self, code: &'static flow::Code, field: Option<String>| {
             plan.invalid += 1;

@@ -40,9 +40,11 @@ pub(crate) fn changed_since(sync: &Sync, stored: Option<&StoredWatermark>) -> Sc
     }
 }
 
-/// Names what decides a row's payload, apart from the row.
+/// Names what decides which payloads there are, apart from the warehouse's rows: mapping and model.
 pub(crate) fn mapping_name(sync: &Sync) -> String {
-    let written = format!("{:?} {:?} {}", sync.mappings, sync.match_on, sync.object);
+    let Model { relation, primary_key, .. } = &*sync.model;
+    let model = (relation, primary_key);
+    let written = format!("{:?} {:?} {} {model:?}", sync.mappings, sync.match_on, sync.object);
     format!("{:032x}", xxh3_128(written.as_bytes()))
 }
 

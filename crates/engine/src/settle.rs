@@ -141,6 +141,7 @@ impl Settler {
 
     /// An unchanged row whose open reject is over.
     pub(crate) fn resolved(&mut self, key: Key, entry: Entry) {
+        self.remember(&key);
         self.next.commit.resolved.push(key.clone());
         self.next
             .commit
@@ -148,9 +149,15 @@ impl Settler {
             .push(LedgerChange { key, entry: Entry { rejected: None, ..entry } });
     }
 
-    /// Rows whose open reject is over since they left the model.
-    pub(crate) fn gone(&mut self, keys: impl IntoIterator<Item = Key>) {
-        self.next.commit.resolved.extend(keys);
+    /// A row whose record belongs to another row from now on.
+    pub(crate) fn released(&mut self, key: Key, entry: Entry) {
+        self.remember(&key);
+        self.next.commit.ledger.push(LedgerChange { key, entry });
+    }
+
+    /// A row the ledger does not know, whose open reject is over since it left the model.
+    pub(crate) fn gone(&mut self, key: Key) {
+        self.next.commit.resolved.push(key);
     }
 
     /// Rows that are held back since the same payload was refused before.
@@ -164,6 +171,7 @@ impl Settler {
     pub(crate) fn refused(&mut self, reject: Reject, prior: Option<Entry>) {
         self.rejected((reject.stage, reject.code.id), 1);
         if let Some(key) = reject.key.clone() {
+            self.remember(&key);
             let entry = Entry {
                 rejected: Some(reject.fingerprint.unwrap_or(Fingerprint(0))),
                 ..prior.unwrap_or_default()
@@ -234,6 +242,12 @@ impl Settler {
         });
     }
 
+    /// What the ledger says of this row is out of date until the next commit.
+    fn remember(&mut self, key: &Key) {
+        self.pending_keys.insert(key.clone());
+        self.next.keys.push(key.clone());
+    }
+
     fn count(&mut self, change: impl Fn(&mut RunCounts)) {
         change(&mut self.total);
         change(&mut self.next.counts);
@@ -262,6 +276,7 @@ impl Settler {
     /// Whether a commit would change anything.
     pub(crate) fn has_news(&self) -> bool {
         self.next.counts != RunCounts::default()
+            || self.waiting() > 0
             || !self.next.commit.resolved.is_empty()
             || self.next.commit.watermark.is_some()
             || self.ranges.front().is_some_and(|range| range.open == 0)

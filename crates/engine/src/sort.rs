@@ -14,6 +14,7 @@ use crate::conductor::Conductor;
 use crate::deliver::{Call, Row};
 use crate::diff::{self, Verdict};
 use crate::intake::Chunk;
+use crate::ownership::{self, Held};
 
 impl Conductor<'_> {
     /// Compares a chunk with the ledger and makes calls of what must be sent.
@@ -50,17 +51,20 @@ impl Conductor<'_> {
         self.stop_on_reject(self.settler.total().rejected - rejected_before)
     }
 
-    /// Asks the ledger: the verdict and entry of every mapped row, and the entry of every row refused by the mapping.
-    async fn compare(&self, mapped: &Mapped) -> Result<Compared> {
-        let (store, sync) = (&self.ports.store, &self.sync.name);
-        let entries = store.lookup(sync, &mapped.keys).await?;
-        let mut verdicts = diff::compare(&mapped.fingerprints, &entries, self.forced);
-        let asked = diff::newly_matched(mapped, &entries, &verdicts);
-        let hashes: Vec<_> = asked.iter().map(|row| mapped.matches[*row]).collect();
-        let owners = store.owners(sync, &hashes).await?;
+    /// The verdict and entry of every mapped row, and the entry of every row refused by the mapping.
+    async fn compare(&mut self, mapped: &Mapped) -> Result<Compared> {
+        let Known { mut entries, mut verdicts, asked, owners, taken } =
+            self.ask_owners(mapped).await?;
         diff::settle_conflicts(mapped, (&asked, &owners), &mut verdicts);
+        let losers = diff::dispossessed(mapped, (&asked, &owners), &verdicts);
+        self.dispossess(mapped, &losers, &mut entries).await?;
+        let (store, sync) = (&self.ports.store, &self.sync.name);
         let renamed = match self.prepared.limits.renames {
-            true => diff::renamed(mapped, (&asked, &owners), (&entries, &verdicts)),
+            true => {
+                let mut renamed = diff::renamed(mapped, (&asked, &owners), (&entries, &verdicts));
+                renamed.retain(|row| !taken.contains(&mapped.matches[*row]));
+                renamed
+            }
             false => HashSet::new(),
         };
         let refused: Vec<_> =
@@ -72,6 +76,71 @@ impl Conductor<'_> {
             .map(|reject| reject.key.as_ref().and_then(|_| known.next().flatten()))
             .collect();
         Ok(Compared { verdicts, entries, renamed, priors })
+    }
+
+    /// Asks the ledger, and the warehouse about rows that stand in the way according to the ledger alone: where one
+    /// has left the value, its record goes to the row that has the value now.
+    async fn ask_owners(&mut self, mapped: &Mapped) -> Result<Known> {
+        let mut waited = false;
+        let mut taken = HashSet::new();
+        loop {
+            let known = Known { taken: taken.clone(), ..self.ask_ledger(mapped).await? };
+            let contested = diff::contested(mapped, (&known.asked, &known.owners));
+            if contested.is_empty() {
+                return Ok(known);
+            }
+            // A row on its way may be about to leave the value: first its answer, then the question (D3).
+            let on_its_way = |(owner, hash): &Held| self.settler.is_pending(owner, *hash);
+            if !waited && contested.iter().any(on_its_way) {
+                waited = true;
+                self.settle_all().await?;
+                continue;
+            }
+            let released = self.release(contested).await?;
+            if released.is_empty() {
+                return Ok(known);
+            }
+            taken.extend(released);
+        }
+    }
+
+    /// Forgets, durably, which records these rows had: another row of the batch takes each. Whatever becomes of the
+    /// row itself, its payload is at the destination no more, and the record is not its own to rename.
+    async fn dispossess(
+        &mut self,
+        mapped: &Mapped,
+        losers: &[usize],
+        entries: &mut [Option<Entry>],
+    ) -> Result<()> {
+        for row in losers {
+            let entry = ownership::released(entries[*row].take().unwrap_or_default());
+            self.settler.released(mapped.keys[*row].clone(), entry.clone());
+            entries[*row] = Some(entry);
+        }
+        if losers.is_empty() { Ok(()) } else { self.commit().await }
+    }
+
+    async fn ask_ledger(&self, mapped: &Mapped) -> Result<Known> {
+        let (store, sync) = (&self.ports.store, &self.sync.name);
+        let entries = store.lookup(sync, &mapped.keys).await?;
+        let verdicts = diff::compare(&mapped.fingerprints, &entries, self.forced);
+        let asked = diff::newly_matched(mapped, &entries, &verdicts);
+        let hashes: Vec<_> = asked.iter().map(|row| mapped.matches[*row]).collect();
+        let owners = store.owners(sync, &hashes).await?;
+        Ok(Known { entries, verdicts, asked, owners, taken: HashSet::new() })
+    }
+
+    /// Forgets, durably, which records those of the rows had that no longer hold the value; gives back the values.
+    async fn release(&mut self, held: Vec<Held>) -> Result<Vec<MatchHash>> {
+        let about = (&self.prepared, &self.meta);
+        let left = ownership::left(self.sync, self.ports, about, held).await?;
+        let (left, values): (Vec<Key>, Vec<MatchHash>) = left.into_iter().unzip();
+        let entries = self.ports.store.lookup(&self.sync.name, &left).await?;
+        for (key, entry) in left.iter().zip(entries) {
+            self.settler.released(key.clone(), ownership::released(entry.unwrap_or_default()));
+        }
+        self.commit().await?;
+        Ok(values)
     }
 
     /// Books every row that is not sent, and gives back the others: their indices and what is kept of them.
@@ -158,9 +227,11 @@ impl Conductor<'_> {
                 .zip(&mapped.matches)
                 .any(|(k, m)| self.settler.is_pending(k, *m))
                 || rejected.into_iter().any(|key| self.settler.is_pending(key, MatchHash(0))));
-        if !waits {
-            return Ok(());
-        }
+        if waits { self.settle_all().await } else { Ok(()) }
+    }
+
+    /// Sends what waits, and lets everything be answered and committed.
+    async fn settle_all(&mut self) -> Result<()> {
         self.flush();
         loop {
             self.start_calls();
@@ -206,6 +277,18 @@ impl Conductor<'_> {
         }
         self.ports.store.mark_dirty(self.lease, &keys).await
     }
+}
+
+/// What the ledger knows about the mapped rows of a chunk.
+struct Known {
+    entries: Vec<Option<Entry>>,
+    verdicts: Vec<Verdict>,
+    /// Rows that take a match value they did not hold.
+    asked: Vec<usize>,
+    /// Who holds it, parallel to `asked`.
+    owners: Vec<Option<Key>>,
+    /// Values whose records others had until now: a row is found by such a value, and nothing is renamed to it.
+    taken: HashSet<MatchHash>,
 }
 
 /// What the ledger says about a chunk.

@@ -208,6 +208,77 @@ async fn two_rows_that_swap_their_match_values_are_both_sent() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_record_whose_row_left_the_model_goes_to_the_row_that_has_its_match_value_now() {
+    // D1: a user is deleted and signs up again, under another key.
+    let world = World::new(people(0..20));
+    world.run().await.unwrap();
+    {
+        let mut rows = world.source.rows.lock().unwrap();
+        let mut again = rows.remove(5);
+        (again.id, again.name, again.updated_at) = (99, "again".to_owned(), 50_000_000);
+        rows.push(again);
+    }
+    let plan = engine::plan(&world.sync, &world.ports, &world.stop).await.unwrap();
+    assert_eq!((plan.create, plan.invalid), (1, 0));
+    let report = world.run().await.unwrap();
+    assert_eq!(report.run.counts.rejected, 0);
+    world.converged();
+    assert!(world.store.memory().rejects.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn rows_far_apart_that_swap_their_match_values_converge() {
+    // D1: neither is refused because of what the other held before.
+    let world = World::new(people(0..40));
+    world.run().await.unwrap();
+    {
+        let mut rows = world.source.rows.lock().unwrap();
+        for row in rows.iter_mut() {
+            row.updated_at += 100_000_000;
+            row.name.push('!');
+        }
+        let first = rows[0].email.clone();
+        rows[0].email = std::mem::replace(&mut rows[39].email, first);
+    }
+    let report = world.run().await.unwrap();
+    assert_eq!(report.run.counts.rejected, 0);
+    assert_eq!(report.run.counts.unaccounted(), 0);
+    world.converged();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_value_taken_while_its_record_is_being_renamed_waits_for_the_rename() {
+    // D3: row 0 leaves its value in an early batch, row 39 takes it in a later one of the same run.
+    let world = World::new(people(0..40));
+    world.run().await.unwrap();
+    {
+        let mut rows = world.source.rows.lock().unwrap();
+        for row in rows.iter_mut() {
+            row.updated_at += 100_000_000;
+        }
+        let left = std::mem::replace(&mut rows[0].email, "new@example.com".to_owned());
+        rows[39].email = left;
+    }
+    let report = world.run().await.unwrap();
+    assert_eq!(report.run.counts.rejected, 0);
+    world.converged();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_changed_model_is_read_from_its_beginning() {
+    // R1: rows that a changed WHERE or expression gives are older than the watermark.
+    let mut world = World::new(people(0..40));
+    world.run().await.unwrap();
+    world.source.rows.lock().unwrap().iter_mut().for_each(|row| row.name.push('!'));
+    let mut model = (*world.sync.model).clone();
+    model.relation = flow::Relation::Sql("select id, email, name || '!' from people".to_owned());
+    world.sync.model = Arc::new(model);
+    let report = world.run().await.unwrap();
+    assert_eq!(report.run.counts.updated, 40);
+    world.converged();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_cut_read_goes_on_after_the_last_row() {
     // R3, E03: the keyset takes up exactly where the read was cut.
     let world = World::new(people(0..100));

@@ -1,0 +1,75 @@
+//! Whether a row that holds a match value in the ledger still holds it in the warehouse. Rows leave the model, come
+//! back under another key, and change places with each other; the ledger learns of that only when it sees them.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use flow::{Entry, Key, MatchHash, Result};
+use transform::RunMeta;
+
+use crate::intake::Mapping;
+use crate::prepare::Prepared;
+use crate::request::{Page, pages_of_keys};
+use crate::retry::Attempts;
+use crate::spool::Item;
+use crate::{Ports, Sync};
+
+/// A row of the ledger and the match value it holds there.
+pub(crate) type Held = (Key, MatchHash);
+
+/// What the warehouse says now of rows that are asked for.
+#[derive(Default)]
+struct Seen {
+    matches: HashMap<Key, MatchHash>,
+    /// They are in the model, and what they would match is not known.
+    unclear: HashSet<Key>,
+}
+
+/// Of these rows, those that are not in the model any more, or have another match value there, and
+/// the value they held.
+///
+/// # Errors
+/// What the warehouse answers when it cannot be asked.
+pub(crate) async fn left(
+    sync: &Sync,
+    ports: &Ports,
+    (prepared, run): (&Arc<Prepared>, &RunMeta),
+    held: Vec<Held>,
+) -> Result<HashMap<Key, MatchHash>> {
+    let keys = held.iter().map(|(key, _)| key.clone()).collect();
+    let mut mapping = Mapping::new(Arc::new(sync.clone()), Arc::clone(prepared), run.clone());
+    let mut seen = Seen::default();
+    for page in pages_of_keys(sync, keys, None) {
+        look(ports, &page, &mut mapping, &mut seen).await?;
+    }
+    let gone = held
+        .into_iter()
+        .filter(|(key, value)| !seen.unclear.contains(key) && seen.matches.get(key) != Some(value));
+    Ok(gone.collect())
+}
+
+async fn look(ports: &Ports, page: &Page, mapping: &mut Mapping, seen: &mut Seen) -> Result<()> {
+    let mut attempts = Attempts::new(ports.retry);
+    loop {
+        let Err(error) = read(ports, page, mapping, seen).await else { return Ok(()) };
+        let Some(pause) = attempts.next_pause(error.retry()) else { return Err(error) };
+        tokio::time::sleep(pause).await;
+    }
+}
+
+async fn read(ports: &Ports, page: &Page, mapping: &mut Mapping, seen: &mut Seen) -> Result<()> {
+    let mut read = ports.source.read(page.request.clone()).await?;
+    let opening = Arc::new(read.opening().clone());
+    while let Some(batch) = read.next().await? {
+        let item = Item { batch, opening: Arc::clone(&opening), position: None };
+        let mapped = mapping.map(item)?.mapped;
+        seen.matches.extend(mapped.keys.into_iter().zip(mapped.matches));
+        seen.unclear.extend(mapped.rejects.into_iter().filter_map(|reject| reject.key));
+    }
+    Ok(())
+}
+
+/// The memory of a row whose record belongs to another row from now on: it is sent anew when it is seen again.
+pub(crate) fn released(entry: Entry) -> Entry {
+    Entry { rejected: entry.rejected, ..Entry::default() }
+}
