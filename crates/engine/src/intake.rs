@@ -28,6 +28,15 @@ pub(crate) struct Reading {
     pub(crate) sync: Arc<str>,
 }
 
+/// How far the attempts at a page have come.
+struct SoFar {
+    /// The last row that has a position.
+    after: Option<Position>,
+    /// The warehouse's clock at the first snapshot. What became visible since then, at a place that was already read,
+    /// is found by the next run only if the watermark stays behind this.
+    clock: Option<Watermark>,
+}
+
 /// How one attempt at a page ended.
 enum Ended {
     /// Every row of the page has arrived.
@@ -59,11 +68,11 @@ impl Reading {
     /// Reads one page to its end: goes on after a pause when the spool was full, and after the last row when the
     /// connection was cut and trying again may help.
     async fn read_page(&self, spool: &Arc<Spool>, page: &Page) -> Result<Ended> {
-        let mut request_after = page.request.after.clone();
+        let mut so_far = SoFar { after: page.request.after.clone(), clock: None };
         let mut attempts = Attempts::new(self.retry);
         loop {
-            let before = request_after.clone();
-            match self.read_on(spool, page, &mut request_after).await {
+            let before = so_far.after.clone();
+            match self.read_on(spool, page, &mut so_far).await {
                 Ok(Ended::Full) => tokio::select! {
                     biased;
                     () = spool.drained() => {}
@@ -71,7 +80,7 @@ impl Reading {
                 },
                 Ok(ended) => return Ok(ended),
                 Err(error) => {
-                    if before != request_after {
+                    if before != so_far.after {
                         attempts = Attempts::new(self.retry);
                     }
                     let Some(pause) = attempts.next_pause(error.retry()) else {
@@ -88,21 +97,20 @@ impl Reading {
         }
     }
 
-    async fn read_on(
-        &self,
-        spool: &Arc<Spool>,
-        page: &Page,
-        after: &mut Option<Position>,
-    ) -> Result<Ended> {
+    async fn read_on(&self, spool: &Arc<Spool>, page: &Page, so_far: &mut SoFar) -> Result<Ended> {
         let mut request = page.request.clone();
-        request.after.clone_from(after);
+        request.after.clone_from(&so_far.after);
         let mut read = self.source.read(request).await?;
-        let opening = Arc::new(read.opening().clone());
+        let mut opening = read.opening().clone();
+        opening.clock = *so_far.clock.get_or_insert(opening.clock);
+        let opening = Arc::new(opening);
+        // A later read can only go on after a row that has a position; without one it would never come further.
+        let mut may_pause = false;
         loop {
             if self.drain.is_cancelled() {
                 return Ok(Ended::Drained);
             }
-            if spool.is_full() && after.is_some() {
+            if spool.is_full() && may_pause {
                 return Ok(Ended::Full);
             }
             let began = Instant::now();
@@ -113,9 +121,8 @@ impl Reading {
             let last = batch.last.clone();
             let position = if page.ends_at.is_some() { None } else { last.clone() };
             spool.push(Item { batch, opening: Arc::clone(&opening), position }).await?;
-            if last.is_some() {
-                *after = last;
-            }
+            may_pause = last.is_some();
+            so_far.after = last.or(so_far.after.take());
             show_queue(&self.metrics, &self.sync, spool);
         }
         if let Some(position) = &page.ends_at {

@@ -84,7 +84,7 @@ pub(crate) async fn execute(
         ports.metrics.delivered_watermark(&sync.name, from);
     }
     let mut findings = Vec::new();
-    let outcome = match ready(sync, ports, lease).await {
+    let outcome = match ready(sync, ports, lease, &run).await {
         Ok(prepared) => {
             findings.clone_from(&prepared.checked.findings);
             Conductor::new(sync, ports, lease, (prepared, &job, &options, &run))
@@ -105,12 +105,26 @@ pub(crate) async fn execute(
 }
 
 /// Asks both sides, and remembers from now on what the sync's memory is about.
-async fn ready(sync: &Sync, ports: &Ports, lease: &Lease) -> Result<Prepared> {
+async fn ready(sync: &Sync, ports: &Ports, lease: &Lease, run: &RunRecord) -> Result<Prepared> {
     let prepared = prepare(sync, ports).await?;
     if ports.store.target(&sync.name).await?.as_ref() != Some(&prepared.target) {
         ports.store.put_target(lease, &prepared.target).await?;
     }
+    leave_mapping(sync, ports, lease, run).await?;
     Ok(prepared)
+}
+
+/// When rows are going to be sent with another mapping than the stored watermark names, it names none from now on:
+/// until every row was looked at with one mapping, neither the new nor the old one may pass over any.
+async fn leave_mapping(sync: &Sync, ports: &Ports, lease: &Lease, run: &RunRecord) -> Result<()> {
+    let Some(stored) = ports.store.watermark(&sync.name).await? else { return Ok(()) };
+    if stored.mapping.is_empty() || stored.mapping == mapping_name(sync) {
+        return Ok(());
+    }
+    let watermark = Some(StoredWatermark { mapping: String::new(), ..stored });
+    let (run_id, at) = (run.id.clone(), run.started_at);
+    let commit = flow::Commit { run_id, at, watermark, ..flow::Commit::default() };
+    ports.store.commit(lease, commit).await
 }
 
 /// Writes the run's end and checks its accounting.

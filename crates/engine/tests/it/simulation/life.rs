@@ -6,6 +6,7 @@ use std::time::Duration;
 use engine::{BackfillScope, Delivery, Ports, RunFailure, RunOptions, RunReport, Stop, Sync};
 use flow::metrics::Metrics;
 use flow::{Changes, Key, Mode, Model, Relation, RunStatus, Trigger, Watermark};
+use futures::FutureExt;
 
 use super::oracle;
 use super::source::SimSource;
@@ -248,6 +249,9 @@ impl Life {
             state.dies_at = dies_at_step.map(|at| state.steps + at);
             state.note(format_args!("begins {task:?}, limit {:?}", options.rows_max));
         }
+        let limited = options.rows_max.is_some();
+        // A death that came too late for the last process is not for this one.
+        let _ = self.universe.death.notified().now_or_never();
         let after = Duration::from_millis(dies_after_ms.unwrap_or(u64::MAX >> 20));
         let result = tokio::select! {
             biased;
@@ -264,11 +268,14 @@ impl Life {
             state.ended_runs.extend(ended);
         }
         drop(state);
-        self.look_at(result)
+        self.look_at(result, limited)
     }
 
     async fn execute(&self, task: &Task, options: RunOptions) -> Result<RunReport, RunFailure> {
-        self.universe.lock().rows_given = 0;
+        {
+            let mut state = self.universe.lock();
+            (state.rows_given, state.read_ended) = (0, true);
+        }
         let (sync, ports) = (self.sync(), &self.ports);
         match task.clone() {
             Task::Run { .. } => engine::run(&sync, ports, options, &Nobody).await,
@@ -279,8 +286,12 @@ impl Life {
         }
     }
 
-    /// D9: the books of a run that could end.
-    fn look_at(&self, result: Option<Result<RunReport, RunFailure>>) -> Option<RunReport> {
+    /// D9, R3: the books of a run that could end.
+    fn look_at(
+        &self,
+        result: Option<Result<RunReport, RunFailure>>,
+        limited: bool,
+    ) -> Option<RunReport> {
         let mut state = self.universe.lock();
         let report = match result {
             None => {
@@ -306,12 +317,13 @@ impl Life {
             state.breach(format!("D9: the books do not balance: {counts:?}"));
         }
         let whole = [RunStatus::Ok, RunStatus::Partial].contains(&report.run.status);
-        if whole
-            && counts.parked == 0
-            && state.weather.season != Season::TwoOwners
-            && counts.read > given
-        {
-            state.breach(format!("D9: {} rows were read of {given}", counts.read));
+        if whole && state.weather.season != Season::TwoOwners {
+            if counts.read > given {
+                state.breach(format!("D9: {} rows were read of {given}", counts.read));
+            }
+            if !limited && !state.read_ended {
+                state.breach("R3: a run ended well whose read did not".to_owned());
+            }
         }
         if whole && counts.parked > 0 && counts.delivered() + counts.rejected == 0 {
             state.breach(format!("D9: rows are parked without a reason: {counts:?}"));

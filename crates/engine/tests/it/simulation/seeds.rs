@@ -7,7 +7,10 @@ use super::life::{Verdict, live};
 use super::weather::Season;
 
 /// Seeds in an ordinary test run.
-const SEEDS: u64 = 300;
+const SEEDS: u64 = 200;
+
+/// A survey stops when so many histories have failed.
+const FAILED_MAX: usize = 500;
 
 /// A number from the environment, so that many seeds, or one, can be asked for without another build.
 #[expect(clippy::disallowed_methods, reason = "the only way to ask a test for something")]
@@ -25,7 +28,7 @@ fn survey(seeds: std::ops::Range<u64>, season: Season) -> (Vec<(u64, Verdict)>, 
             scope.spawn(|| {
                 loop {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= end || failed.lock().unwrap().len() >= 50 {
+                    if seed >= end || failed.lock().unwrap().len() >= FAILED_MAX {
                         return;
                     }
                     let verdict = live(seed, season, None);
@@ -96,4 +99,35 @@ fn every_mixed_history_keeps_the_promises() {
 fn without_faults_no_record_is_doubled() {
     // D1
     holds("without_faults", Season::Gentle);
+}
+
+/// What is not promised yet, in numbers: `SEEDS=2000 cargo test -p engine --test it simulation::seeds::measured`.
+fn measure(season: Season) {
+    let seeds = asked("SEEDS").unwrap_or(10);
+    let (failed, sums) = survey(0..seeds, season);
+    println!("{season:?}: {} of {} histories end wrong; {sums:?}", failed.len(), sums.histories);
+    for (seed, verdict) in failed.iter().take(5) {
+        println!("seed {seed}: {}", verdict.breaches[0]);
+    }
+}
+
+#[test]
+fn measured_when_calls_are_applied_long_after_the_client_gave_up() {
+    // D4 without a quarantine or a version guard.
+    measure(Season::LateApplies);
+}
+
+#[test]
+fn measured_when_a_new_owner_runs_beside_one_whose_lease_was_taken_over() {
+    // S2 without a fence at the destination.
+    measure(Season::TwoOwners);
+}
+
+#[test]
+fn the_same_seed_is_the_same_history() {
+    // S5
+    for seed in 0..20 {
+        let (first, second) = (live(seed, Season::Mixed, None), live(seed, Season::Mixed, None));
+        assert_eq!(first.journal, second.journal, "seed {seed}");
+    }
 }

@@ -45,6 +45,7 @@ impl Source for SimSource {
         let mut state = self.0.lock();
         let now = state.now();
         oracle::settle(&mut state, now);
+        state.read_ended = false;
         if state.misfortune(0.03) {
             return Err(cut("the warehouse is not there"));
         }
@@ -52,7 +53,7 @@ impl Source for SimSource {
         let (rows, duplicates) = state.table.select(
             (&request.scope, request.after.as_ref()),
             snapshot_model,
-            state.is(Sabotage::SkipsEqual),
+            state.is(Sabotage::IgnoresLag),
         );
         let by_watermark = !snapshot_model
             && !matches!(request.scope, flow::Scope::Keys(_) | flow::Scope::Where(_));
@@ -100,6 +101,7 @@ impl Read for SimRead {
         }
         let rows = self.rows.len().min(state.weather.page_rows);
         if rows == 0 {
+            state.read_ended = true;
             return Ok(None);
         }
         state.rows_given += rows as u64;

@@ -125,13 +125,15 @@ impl Table {
         &self,
         (scope, after): (&Scope, Option<&Position>),
         snapshot_model: bool,
-        skips_equal: bool,
+        ignores_lag: bool,
     ) -> (Vec<Row>, HashSet<Key>) {
         let by_watermark = !snapshot_model && !matches!(scope, Scope::Keys(_) | Scope::Where(_));
         let mut rows: Vec<Row> = self.rows.values().cloned().collect();
         rows.retain(|row| match scope {
             Scope::All | Scope::Where(_) => true,
-            Scope::Since(from) if skips_equal => row.placed().is_none_or(|at| at > from.0),
+            Scope::Since(from) if ignores_lag => {
+                row.placed().is_none_or(|at| at >= from.0 + self.lag_micros)
+            }
             Scope::Since(from) => row.placed().is_none_or(|at| at >= from.0),
             Scope::Range { from, to } => {
                 row.placed().is_some_and(|at| (from.0..to.0).contains(&at))

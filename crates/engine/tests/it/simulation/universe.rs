@@ -21,6 +21,9 @@ use super::weather::Weather;
 /// When every history begins, in microseconds since 1970.
 pub(crate) const BEGINNING: i64 = 1_800_000_000_000_000;
 
+/// A history that is longer does not end.
+const STEPS_MAX: u64 = 60_000;
+
 pub(crate) static BROKEN: Code = Code {
     id: "E3998",
     kind: Kind::Failed,
@@ -56,8 +59,8 @@ pub(crate) enum Sabotage {
     Amnesia,
     /// A read that was cut looks like the end of the rows.
     CutLooksClean,
-    /// The warehouse leaves out rows exactly at the beginning of an incremental read.
-    SkipsEqual,
+    /// An incremental read does not go back by the lag.
+    IgnoresLag,
     /// The destination says half of what the vendor asked to wait.
     HurriesRetry,
     /// The destination sends every call twice, one beside the other.
@@ -88,6 +91,8 @@ pub(crate) struct State {
     pub(crate) dies_at: Option<u64>,
     /// Rows the warehouse gave to the run in progress.
     pub(crate) rows_given: u64,
+    /// Whether the newest read came to its clean end.
+    pub(crate) read_ended: bool,
     /// Runs that have ended, however.
     pub(crate) ended_runs: BTreeSet<String>,
     pub(crate) journal: Vec<String>,
@@ -120,6 +125,7 @@ impl Universe {
             steps: 0,
             dies_at: None,
             rows_given: 0,
+            read_ended: false,
             ended_runs: BTreeSet::new(),
             journal: Vec::new(),
             breaches: Vec::new(),
@@ -138,7 +144,12 @@ impl Universe {
         let pause = {
             let mut state = self.lock();
             state.steps += 1;
-            if state.dies_at == Some(state.steps) {
+            if state.steps == STEPS_MAX {
+                state.breach("L4: the history does not end".to_owned());
+            }
+            if state.steps >= STEPS_MAX {
+                None
+            } else if state.dies_at == Some(state.steps) {
                 state.note(format_args!("dies in {what}"));
                 None
             } else {

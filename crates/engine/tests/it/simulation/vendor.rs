@@ -49,7 +49,7 @@ impl Vendor {
             return refused("this name is refused");
         }
         let found = self.find(&content.email);
-        let id = match record_id.map(|id| id.parse().unwrap()) {
+        let id = match record_id.map(|id| id.parse().expect("an id of ours")) {
             Some(id) if !self.records.contains_key(&id) => return refused("no such record"),
             Some(id) if found.is_some_and(|found| found != id) => {
                 return refused("another record has this e-mail");
@@ -212,19 +212,15 @@ async fn call(universe: &Arc<Universe>, rows: Vec<Sent>, run: String) -> Result<
         let _ = tell.send(apply(&mut there.lock(), &work, &applied));
     });
     tokio::time::sleep(Duration::from_millis(plan.answers_ms)).await;
-    let hurries = {
-        let mut state = universe.lock();
-        for (row, wait) in rows.iter().zip(plan.answer.asked_to_wait()) {
-            let Some(wait) = wait else { continue };
-            let until = Instant::now() + wait;
-            state.vendor.not_before.insert((run.clone(), row.content.row), until);
-        }
-        state.is(Sabotage::HurriesRetry)
-    };
+    let asked = plan.answer.asked_to_wait();
     match plan.answer {
-        Answer::Fails(mishap) => Err(mishap.error(hurries)),
+        Answer::Fails(mishap) => {
+            asks_to_wait(universe, (&rows, &run), &asked);
+            Err(mishap.error(universe.lock().is(Sabotage::HurriesRetry)))
+        }
         Answer::Rows(special) => {
             let outcomes = told.await.expect("the vendor answers")?;
+            asks_to_wait(universe, (&rows, &run), &asked);
             let mixed = outcomes.into_iter().zip(special);
             Ok(mixed
                 .map(|(usual, special)| match usual {
@@ -233,6 +229,16 @@ async fn call(universe: &Arc<Universe>, rows: Vec<Sent>, run: String) -> Result<
                 })
                 .collect())
         }
+    }
+}
+
+/// Remembers until when the run must not send these rows again.
+fn asks_to_wait(universe: &Universe, (rows, run): (&[Sent], &str), asked: &[Option<Duration>]) {
+    let mut state = universe.lock();
+    for (row, wait) in rows.iter().zip(asked) {
+        let Some(wait) = wait else { continue };
+        let until = Instant::now() + *wait;
+        state.vendor.not_before.insert((run.to_owned(), row.content.row), until);
     }
 }
 
@@ -282,6 +288,7 @@ fn matched(record: &Content) -> String {
 
 /// Carries a request out.
 fn apply(state: &mut State, rows: &[Sent], applied: &Applied) -> Result<Vec<Outcome>> {
+    let doubles = state.is(Sabotage::RenamesDouble);
     let vendor = &mut state.vendor;
     if *applied != Applied::Nothing && rows.iter().any(|row| row.content.name == writers::POISON) {
         return Err(Error::new(&POISON, "one of the rows is poison"));
@@ -290,7 +297,10 @@ fn apply(state: &mut State, rows: &[Sent], applied: &Applied) -> Result<Vec<Outc
         .iter()
         .enumerate()
         .map(|(index, row)| match applied.takes(index, rows.len()) {
-            true => vendor.upsert(&row.content, row.record_id.as_deref()),
+            true => {
+                let id = row.record_id.as_deref().filter(|_| !doubles);
+                vendor.upsert(&row.content, id)
+            }
             false => Outcome::Unknown { reason: "not in the answer" },
         })
         .collect();
