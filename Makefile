@@ -27,6 +27,10 @@ test: ## Run every test (ONE=text: only tests whose name contains it)
 	@tests/demo/setup.sh compiler postgresql prometheus python
 	$(offline) cargo test --locked --workspace $(if $(ONE),-- $(ONE))
 
+.PHONY: sim
+sim: ## Live simulated histories of the engine through (SEEDS=100000: so many, FIRST=n: from there, SEED=n: show one)
+	SEEDS=$(or $(SEEDS),10000) FIRST=$(FIRST) SEED=$(SEED) $(offline) cargo test --locked -p engine --test it simulation::seeds::every -- --nocapture
+
 .PHONY: lint
 lint: ## Formatting, clippy with warnings as errors, licences and advisories
 	cargo fmt --all --check

@@ -183,7 +183,7 @@ impl Life {
         let signals = async {
             tokio::time::sleep(Duration::from_millis(at)).await;
             stop.drain.cancel();
-            if kind % 3 == 0 {
+            if kind.is_multiple_of(3) {
                 tokio::time::sleep(Duration::from_millis(at / 3)).await;
                 stop.abort.cancel();
             }
@@ -207,7 +207,7 @@ impl Life {
             drop(lease);
             if both {
                 let next = RunOptions { stop: Stop::default(), ..options.clone() };
-                let _ = self.execute(&Task::Run { full: false }, next).await;
+                let _ = Box::pin(self.execute(&Task::Run { full: false }, next)).await;
             }
         };
         tokio::join!(self.attempt(task, options.clone(), None, None), other);
@@ -257,7 +257,7 @@ impl Life {
             biased;
             () = self.universe.death.notified() => None,
             () = tokio::time::sleep(after) => None,
-            result = self.execute(&task, options) => Some(result),
+            result = Box::pin(self.execute(&task, options)) => Some(result),
         };
         // What a process had in the air when it ended has landed before the next one begins.
         tokio::task::yield_now().await;

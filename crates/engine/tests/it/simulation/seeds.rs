@@ -1,5 +1,7 @@
 //! Many seeds, and what is measured over them.
 
+#![expect(clippy::print_stdout, reason = "a survey says what it found")]
+
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 

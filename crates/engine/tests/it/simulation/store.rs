@@ -197,7 +197,7 @@ fn settle(state: &mut State, mut commit: Commit) {
         if state.is(Sabotage::WatermarkEarly) {
             stored.watermark = Watermark(now);
         }
-        if state.is(Sabotage::WatermarkBack) && state.memory.commits % 2 == 0 {
+        if state.is(Sabotage::WatermarkBack) && state.memory.commits.is_multiple_of(2) {
             stored.watermark = stored.watermark.minus_micros(60_000_000);
         }
     }
