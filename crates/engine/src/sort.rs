@@ -41,12 +41,8 @@ impl Conductor<'_> {
         }
         self.limit(range, &mut send, &mut rows);
         self.settler.send(range, &rows);
-        let sent = rows.len() as u64;
         let made = self.make_calls(&mapped, &send, rows).await;
         self.ports.metrics.busy(&self.sync.name, Busy::Diff, began.elapsed());
-        if made.is_err() {
-            self.parked += sent;
-        }
         made?;
         self.stop_on_reject(self.settler.total().rejected - rejected_before)
     }
@@ -186,22 +182,54 @@ impl Conductor<'_> {
         (send, rows)
     }
 
+    /// Makes calls of rows; what of them cannot even wait is parked.
     async fn make_calls(&mut self, mapped: &Mapped, send: &[u32], rows: Vec<Row>) -> Result<()> {
         if rows.is_empty() {
             return Ok(());
         }
-        self.mark_dirty(&rows).await?;
-        let (mut found, mut renamed) = ((Vec::new(), Vec::new()), (Vec::new(), Vec::new()));
-        for (row, index) in rows.into_iter().zip(send) {
-            let (rows, indices) = if row.record_id.is_some() { &mut renamed } else { &mut found };
-            rows.push(row);
-            indices.push(*index);
+        if let Err(error) = self.mark_dirty(&rows).await {
+            self.parked += rows.len() as u64;
+            return Err(error);
         }
-        for ((rows, indices), batcher) in [(found, &mut self.batcher), (renamed, &mut self.renames)]
-        {
-            if !rows.is_empty() {
-                let payload = mapped.payload.take(&indices).map_err(payload_lost)?;
-                self.ready.extend(batcher.push(Call { rows, payload }).map_err(payload_lost)?);
+        let (renamed, found): (Vec<_>, Vec<_>) = rows
+            .into_iter()
+            .zip(send.iter().copied())
+            .partition(|(row, _)| row.record_id.is_some());
+        // Where an earlier rename may have been carried out unheard, the record may have a value that another row of
+        // the chunk takes: it leaves that value first, or it would take the other row's record along.
+        let unsure = renamed.iter().any(|(row, _)| row.prior.acknowledged.is_none());
+        let left = found.len() as u64;
+        let mut made = self.make_batch(mapped, renamed, Found::ById);
+        if made.is_ok() && unsure && left > 0 {
+            made = self.settle_all().await;
+        }
+        if made.is_err() {
+            self.parked += left;
+        }
+        made?;
+        self.make_batch(mapped, found, Found::ByValue)
+    }
+
+    fn make_batch(&mut self, mapped: &Mapped, rows: Vec<(Row, u32)>, how: Found) -> Result<()> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let (rows, indices): (Vec<Row>, Vec<u32>) = rows.into_iter().unzip();
+        let count = rows.len() as u64;
+        let batcher = match how {
+            Found::ById => &mut self.renames,
+            Found::ByValue => &mut self.batcher,
+        };
+        let calls = mapped
+            .payload
+            .take(&indices)
+            .and_then(|payload| batcher.push(Call { rows, payload }))
+            .map_err(payload_lost);
+        match calls {
+            Ok(calls) => self.ready.extend(calls),
+            Err(error) => {
+                self.parked += count;
+                return Err(error);
             }
         }
         Ok(())
@@ -277,6 +305,12 @@ impl Conductor<'_> {
         }
         self.ports.store.mark_dirty(self.lease, &keys).await
     }
+}
+
+/// How the record of a row is found.
+enum Found {
+    ByValue,
+    ById,
 }
 
 /// What the ledger knows about the mapped rows of a chunk.

@@ -77,7 +77,9 @@ pub(crate) fn settle(state: &mut State, now: i64) {
             let duplicates = std::collections::HashSet::new();
             let mapped =
                 mapper.map(&batch, &MapContext { run: &run, duplicates: &duplicates }).unwrap();
-            state.contents.insert(mapped.fingerprints[0].0, content(&row, tag).unwrap());
+            let content = content(&row, tag).unwrap();
+            state.matches.insert(content.email.to_lowercase(), mapped.matches[0]);
+            state.contents.insert(mapped.fingerprints[0].0, content);
         }
     }
 }

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use flow::{Clock, Code, Kind};
+use flow::{Clock, Code, Kind, MatchHash};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -86,6 +86,8 @@ pub(crate) struct State {
     pub(crate) memory: Memory,
     /// What each fingerprint stands for.
     pub(crate) contents: HashMap<u128, Content>,
+    /// The match hash of each e-mail in lower case.
+    pub(crate) matches: HashMap<String, MatchHash>,
     /// Calls of ports so far, and at which of them the process dies.
     pub(crate) steps: u64,
     pub(crate) dies_at: Option<u64>,
@@ -118,6 +120,7 @@ impl Universe {
             vendor: Vendor::default(),
             memory: Memory::default(),
             contents: HashMap::new(),
+            matches: HashMap::new(),
             weather,
             sabotage,
             tag: TAGS[0],

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use flow::arrow::array::AsArray;
 use flow::arrow::datatypes::Int64Type;
 use flow::{
-    Attribution, Destination, Error, Field, FieldKind, Limits, Mode, NullRule, ObjectSchema,
+    Attribution, Destination, Error, Field, FieldKind, Key, Limits, Mode, NullRule, ObjectSchema,
     Outcome, Receipt, Result, WriteBatch,
 };
 use tokio::time::Instant;
@@ -256,8 +256,8 @@ fn watch(state: &mut State, rows: &[Sent], run: &str) -> BTreeSet<String> {
         let key = row.content.row;
         let mut mine = BTreeSet::from([format!("key {key}"), matched(&row.content)]);
         if let Some(id) = &row.record_id {
-            let record = state.vendor.records.get(&id.parse().unwrap());
-            mine.extend(record.map(matched));
+            mine.insert(format!("record {id}"));
+            mine.extend(left_behind(state, row, id));
         }
         for token in mine {
             if !tokens.insert(token.clone()) {
@@ -280,6 +280,16 @@ fn watch(state: &mut State, rows: &[Sent], run: &str) -> BTreeSet<String> {
         }
     }
     tokens
+}
+
+/// The value a record had that is renamed, as far as the state can know: after a rename whose answer was lost it may
+/// have another one already, and whoever takes that one meanwhile is not told apart.
+fn left_behind(state: &State, row: &Sent, id: &str) -> Option<String> {
+    let record = state.vendor.records.get(&id.parse().unwrap())?;
+    let key = Key::from_parts(&[row.content.row.to_string()]);
+    let (_, entry) = state.memory.ledger.get(&key)?;
+    let known = state.matches.get(&record.email.to_lowercase()).copied() == entry.match_hash;
+    known.then(|| matched(record))
 }
 
 fn matched(record: &Content) -> String {
