@@ -27,7 +27,10 @@ pub(super) async fn findings(
     tables: &[(String, String)],
 ) -> Result<Vec<Finding>> {
     let not_null = duplicates::not_null(session, &view.target).await?;
-    let mut found = watermark(model, &view.layout, &not_null);
+    // Of a view or a query nobody knows which columns can be NULL.
+    let table = view.target.table.as_ref();
+    let is_table = table.is_some_and(|table| matches!(table.kind.as_str(), "r" | "p"));
+    let mut found = watermark(model, &view.layout, is_table.then_some(&not_null));
     found.extend(index(session, view).await?);
     found.extend(key(session, view, &not_null).await?);
     found.extend(unlogged(session, tables).await?);
@@ -35,13 +38,13 @@ pub(super) async fn findings(
     Ok(found)
 }
 
-fn watermark(model: &Model, layout: &Layout, not_null: &HashSet<String>) -> Vec<Finding> {
+fn watermark(model: &Model, layout: &Layout, not_null: Option<&HashSet<String>>) -> Vec<Finding> {
     let (Some(column), Some(lag)) = (layout.watermark_column(), lag_micros(model)) else {
         return Vec::new();
     };
     let name = &column.name;
     let mut found = Vec::new();
-    if !not_null.contains(name) {
+    if not_null.is_some_and(|not_null| !not_null.contains(name)) {
         found.push(finding(
             &codes::E1050_WATERMARK_NULLABLE,
             format!("watermark column `{name}` may be NULL; such rows are read in every run"),

@@ -213,6 +213,14 @@ async fn only_types_that_show_a_change_are_watermarks() {
     assert_eq!(findings("local", 60_000_000).await, ["E1050", "E1051", "E1055"]);
     assert_eq!(findings("local", 3_900_000_000).await, ["E1050", "E1055"]);
     assert_eq!(findings("day", 60_000_000).await, ["E1050", "E1052", "E1055"]);
+    let mut query = by(table("t", &["id"]), "at");
+    query.relation = flow::Relation::Sql("SELECT * FROM t".to_owned());
+    let checked = source.check(&query).await.unwrap();
+    let found: Vec<_> = checked.findings.iter().map(|finding| finding.code.id).collect();
+    assert!(
+        !found.contains(&"E1050"),
+        "nobody knows whether a query's column can be NULL: {found:?}"
+    );
     let error = source.check(&by(table("t", &["id"]), "nothing")).await.unwrap_err();
     assert_eq!(code(&error), "E1011");
 }
