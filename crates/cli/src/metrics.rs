@@ -1,7 +1,7 @@
 //! Metrics leave a one-shot run through a file for node_exporter, a plain file, or a Pushgateway.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -138,11 +138,34 @@ fn measure_memory(metrics: &Metrics) {
     }
 }
 
-/// Writes beside `file` and renames; the name in between does not end like `file`, so nobody picks it up.
+/// Writes beside `file` and renames; the name in between does not end like `file`, so nobody picks it up. What cannot
+/// be replaced is written to: a pipe, a device, a file that is mounted on its own (`/dev/termination-log`). Of a link
+/// the file it leads to is meant.
 ///
 /// # Errors
-/// When the folder is missing or may not be written.
+/// When the folder is missing or neither it nor the file may be written.
 pub(crate) fn replace(file: &Path, content: &[u8]) -> io::Result<()> {
+    let found = fs::symlink_metadata(file).map(|found| found.file_type());
+    if found.is_ok_and(|kind| kind.is_symlink()) {
+        return match fs::canonicalize(file) {
+            // The streams of the process: what is in them already stays.
+            _ if file.starts_with("/dev") || file.starts_with("/proc") => append(file, content),
+            Ok(target) => replace(&target, content),
+            Err(_) => fs::write(file, content),
+        };
+    }
+    match fs::metadata(file).map(|found| found.is_file()) {
+        Ok(false) => append(file, content),
+        Ok(true) => renamed(file, content).or_else(|_| fs::write(file, content)),
+        Err(_) => renamed(file, content),
+    }
+}
+
+fn append(file: &Path, content: &[u8]) -> io::Result<()> {
+    fs::OpenOptions::new().append(true).open(file)?.write_all(content)
+}
+
+fn renamed(file: &Path, content: &[u8]) -> io::Result<()> {
     let mut name = file.as_os_str().to_owned();
     name.push(format!(".{}.tmp", std::process::id()));
     let unfinished = PathBuf::from(name);
@@ -235,6 +258,28 @@ mod tests {
         assert_eq!(fs::read_dir(dir.path()).expect("there").count(), 1);
         assert!(replace(&dir.path().join("no/such.prom"), b"").is_err());
         assert_eq!(file_name("a/b c.d"), "a_b_c_d");
+    }
+
+    #[test]
+    fn what_cannot_be_replaced_is_written_to() {
+        let dir = tempfile::tempdir().expect("a temp dir");
+        let (file, link, pipe) =
+            (dir.path().join("file"), dir.path().join("link"), dir.path().join("pipe"));
+        fs::write(&file, "old").expect("written");
+        std::os::unix::fs::symlink("file", &link).expect("a link");
+        replace(&link, b"new").expect("written");
+        assert!(fs::symlink_metadata(&link).expect("there").is_symlink());
+        assert_eq!(fs::read(&file).expect("there"), b"new");
+
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+        assert!(made.is_ok_and(|made| made.success()));
+        let reader = std::thread::spawn({
+            let pipe = pipe.clone();
+            move || fs::read(pipe)
+        });
+        replace(&pipe, b"summary").expect("written");
+        assert_eq!(reader.join().expect("no panic").expect("read"), b"summary");
+        assert!(!fs::metadata(&pipe).expect("still there").is_file());
     }
 
     #[test]
