@@ -25,6 +25,6 @@ pub(crate) fn ask(yes: bool, question: &str) -> Result<()> {
     match asked {
         Ok(_) if answer.trim() == "yes" => Ok(()),
         Ok(_) => Err(Failure::usage("nothing was done", "answer `yes` to go on")),
-        Err(error) => Err(Failure::Shown(exit::FAILED, error.to_string())),
+        Err(error) => Err(Failure::Shown(exit::FAILED, None, error.to_string())),
     }
 }

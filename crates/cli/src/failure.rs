@@ -12,8 +12,9 @@ pub(crate) enum Failure {
     Error(flow::Error),
     /// The command line asks for something that is not there: what, and what to do instead.
     Usage(String, String),
-    /// Already explained on stderr; only the exit code and one sentence for the summary are left.
-    Shown(u8, String),
+    /// Already explained on stderr; only the exit code, the documented code where there is one, and one sentence for
+    /// the summary are left.
+    Shown(u8, Option<&'static str>, String),
     /// A file of the user's could not be read or written.
     File(String, io::Error),
 }
@@ -37,7 +38,7 @@ impl Failure {
         match self {
             Self::Error(error) => exit::of(error.kind()),
             Self::Usage(..) => exit::USAGE,
-            Self::Shown(code, _) => *code,
+            Self::Shown(code, ..) => *code,
             Self::File(..) => exit::FAILED,
         }
     }
@@ -46,6 +47,7 @@ impl Failure {
     pub(crate) fn code(&self) -> Option<&'static str> {
         match self {
             Self::Error(error) => Some(error.code().id),
+            Self::Shown(_, code, _) => *code,
             _ => None,
         }
     }
@@ -54,7 +56,7 @@ impl Failure {
     pub(crate) fn message(&self) -> String {
         match self {
             Self::Error(error) => error.message().to_owned(),
-            Self::Usage(message, _) | Self::Shown(_, message) => message.clone(),
+            Self::Usage(message, _) | Self::Shown(_, _, message) => message.clone(),
             Self::File(path, error) => format!("{path}: {error}"),
         }
     }

@@ -161,7 +161,9 @@ impl Project {
         let opening = tokio::task::spawn_blocking(move || Sqlite::open(&dir, &name));
         match opening.await {
             Ok(opened) => Ok(Arc::new(opened?)),
-            Err(_) => Err(Failure::Shown(exit::FAILED, "the state could not be opened".to_owned())),
+            Err(_) => {
+                Err(Failure::Shown(exit::FAILED, None, "the state could not be opened".to_owned()))
+            }
         }
     }
 
@@ -301,7 +303,8 @@ pub(crate) fn shown(context: &Context, report: &Report) -> Failure {
         [_] => first.unwrap_or_default().to_owned(),
         _ => format!("{}; the first: {}", report.closing(), first.unwrap_or_default()),
     };
-    Failure::Shown(code, sentence)
+    let id = report.diagnostics().first().map(|problem| problem.code.id);
+    Failure::Shown(code, id, sentence)
 }
 
 fn wrong_role(connection: &str, wanted: &str) -> Failure {

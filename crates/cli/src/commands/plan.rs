@@ -89,7 +89,7 @@ async fn plan_one(
     let plan = tokio::select! {
         plan = planning => plan?,
         () = signals.first() => {
-            return Err(Failure::Shown(exit::FAILED, "interrupted".to_owned()));
+            return Err(Failure::Shown(exit::FAILED, None, "interrupted".to_owned()));
         }
     };
     let in_flight_max = ports.destination.limits(&planned.sync.object)?.in_flight_max;

@@ -54,7 +54,12 @@ pub(super) fn syncs(root: &Path, problems: &mut Vec<Diagnostic>) -> Vec<Arc<Sour
     let mut files = Vec::new();
     for entry in walk.into_iter().filter_entry(shown) {
         match entry {
-            Ok(entry) if is_yaml(entry.path()) && entry.path().is_file() => {
+            // A link that leads nowhere is a sync somebody counts on.
+            Ok(entry)
+                if is_yaml(entry.path())
+                    && (entry.path().is_file()
+                        || entry.path_is_symlink() && !entry.path().exists()) =>
+            {
                 let name = name_of(entry.path(), root);
                 files.extend(read(entry.path(), &name, problems));
             }

@@ -124,7 +124,8 @@ fn written_value(text: &str) -> &str {
 /// not when it leads to this very machine.
 fn is_literal_secret(text: &str) -> bool {
     let text = written_value(text);
-    if text.is_empty() || is_loopback(text) {
+    // `unset` is what `outflow init` writes for a token that is not there yet.
+    if text.is_empty() || text == "unset" || is_loopback(text) {
         return false;
     }
     if let Some((_, rest)) = text.split_once("://") {
@@ -172,6 +173,7 @@ mod tests {
             "",
             "${TOKEN}",
             "${TOKEN:-}",
+            "${TOKEN:-unset}",
             "${file:/run/secrets/x}",
             "postgres://me:pw@localhost/x",
             "postgres://me:pw@127.0.0.1:5433/x",

@@ -14,6 +14,7 @@ fn a_new_project_is_valid_and_explains_itself() {
         // Also where no variable is set.
         let valid = run(folder.command(&["validate"]).env_clear()).exits(0);
         assert!(valid.stdout.contains("1 sync, 2 connections"), "{}", valid.stdout);
+        assert_eq!(valid.stderr, "", "nothing to warn about");
         let explained = folder.outflow(&["explain", sync]).exits(0).stdout;
         assert!(explained.contains("found by email"), "{explained}");
     }
@@ -55,6 +56,7 @@ fn mistakes_in_the_files_exit_with_78_and_are_shown_all_at_once() {
     assert_eq!(printed.stdout, "");
     let summary = folder.outflow(&["validate", "--output", "json"]).exits(78).summary();
     assert_eq!(summary["exit_code"], 78);
+    assert_eq!(summary["error"]["code"], summary["items"][0]["code"]);
     assert_eq!(summary["items"][0]["type"], "problem");
     assert_eq!(summary["items"][0]["file"], "syncs/a.yml");
 }

@@ -124,9 +124,9 @@ fn metrics_of_a_run_that_failed_are_written_whole() {
         .exits(69);
     let text = folder.read("metrics/outflow_people_to_hubspot.prom");
     for line in [
-        "outflow_sync_status{status=\"failed\",sync=\"people_to_hubspot\"} 1",
-        "outflow_runs_total{status=\"failed\",sync=\"people_to_hubspot\",trigger=\"manual\"} 1",
-        "outflow_rows_unaccounted{sync=\"people_to_hubspot\"} 0",
+        "outflow_sync_status{status=\"failed\",sync=\"people_to_hubspot\",textfile=\"people_to_hubspot\"} 1",
+        "outflow_runs_total{status=\"failed\",sync=\"people_to_hubspot\",trigger=\"manual\",textfile=\"people_to_hubspot\"} 1",
+        "outflow_rows_unaccounted{sync=\"people_to_hubspot\",textfile=\"people_to_hubspot\"} 0",
     ] {
         assert!(text.contains(line), "{line} is not in {text}");
     }

@@ -121,6 +121,13 @@ fn a_file_that_is_not_text_or_too_large_is_not_read() {
 }
 
 #[test]
+fn a_link_that_leads_nowhere_is_a_missing_sync() {
+    let folder = Folder::new();
+    std::os::unix::fs::symlink("nowhere.yml", folder.root().join("syncs/b.yml")).unwrap();
+    assert!(shown(&folder.report()).contains("syncs/b.yml cannot be read: there is no such file"));
+}
+
+#[test]
 fn depth_is_limited() {
     let folder = Folder::new();
     folder.write("syncs/deep.yml", &"[".repeat(200));
