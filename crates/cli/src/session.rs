@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use engine::{BackfillScope, Ports, RunFailure, RunOptions, RunReport};
 use flow::metrics::SyncInfo;
-use flow::{Changes, Key, RunStatus, Trigger};
+use flow::{Changes, Key, RunCounts, RunStatus, Trigger};
 use state::{Sqlite, SyncState};
 
 use crate::config::CheckedSync;
@@ -165,6 +165,8 @@ impl<'a> Session<'a> {
             fail_fast: manner.fail_fast,
             stop: self.signals.stop.clone(),
         };
+        let trigger = options.trigger.as_str();
+        tracing::info!(sync = %sync.name, trigger, full = manner.full_refresh, "a run begins");
         let watch = Reporter::start(&sync.name, &self.style, &self.context.output);
         match job {
             Job::Run => engine::run(sync, ports, options, &watch).await,
@@ -196,6 +198,14 @@ impl<'a> Session<'a> {
                 summary.status = report::status_word(report, &refused).to_owned();
             }
             report::fill(&mut summary, report, &refused);
+            let RunCounts { read, unchanged, rejected, parked, requests, retries, .. } =
+                report.run.counts;
+            let (run, delivered) = (&report.run.id, report.run.counts.delivered());
+            let status = report.run.status.as_str();
+            tracing::info!(
+                sync = %planned.sync.name, %run, status, read, unchanged, delivered, rejected,
+                parked, requests, retries, "a run ended"
+            );
             let shown = Shown { planned, report, summary: &summary, ordinary };
             report::print(output, &shown);
             if let Some(error) = report::unbalanced(report) {

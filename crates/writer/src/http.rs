@@ -175,6 +175,9 @@ impl Client {
         let unsent = matches!(&answer, Err(error) if error.is_connect() || error.is_builder());
         let measured = (began.elapsed(), if unsent { 0 } else { body_bytes });
         self.metrics.request(&self.connection, request.operation, class, measured);
+        let millis = u64::try_from(measured.0.as_millis()).unwrap_or(u64::MAX);
+        let (connection, operation) = (&self.connection, request.operation);
+        tracing::debug!(%connection, operation, class, millis, body_bytes, "a call was answered");
         if let Ok(reply) = &answer {
             match reply.status {
                 401 | 403 => self.metrics.auth(&self.connection, false),
