@@ -86,7 +86,7 @@ impl SimStore {
                 }
                 state.breach(format!("S2: {what} of an owner whose lease was taken over"));
             }
-            if state.misfortune(0.01) {
+            if state.misfortune(if what == "commit" { 0.04 } else { 0.01 }) {
                 state.note(format_args!("store fails at {what}"));
                 return Err(Error::new(&BROKEN, "disk full"));
             }
