@@ -16,8 +16,8 @@ async fn d1_another_account_under_the_same_state_is_refused_and_a_reset_sends_ev
     for command in
         [&["run", "--all"][..], &["plan"], &["backfill", "-s", "people", "--where", "true"]]
     {
-        let refused = project.outflow(command).await.exits(78);
-        assert!(refused.stderr.contains("E4009"), "{}", refused.stderr);
+        let refused = project.outflow(command).await.exits(4);
+        assert!(refused.stderr.contains("G001"), "{}", refused.stderr);
         assert!(refused.stderr.contains("62515") && refused.stderr.contains("777"));
     }
     assert_eq!(project.writes().await, 0);
@@ -49,7 +49,7 @@ async fn another_object_or_primary_key_is_refused_before_anything_is_sent() {
     project.run().await.exits(0);
     let writes = project.writes().await;
     project.write("syncs/people.yml", &SYNC.replace("primary_key: id", "primary_key: email"));
-    let refused = project.run().await.exits(78);
+    let refused = project.run().await.exits(4);
     assert!(refused.stderr.contains("primary key"), "{}", refused.stderr);
     assert_eq!(project.writes().await, writes);
 }

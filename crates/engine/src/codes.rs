@@ -79,9 +79,9 @@ pub static E4008: Code = Code {
 };
 
 /// The state is about another place.
-pub static E4009: Code = Code {
-    id: "E4009",
-    kind: Kind::Config,
+pub static G001: Code = Code {
+    id: "G001",
+    kind: Kind::Guard,
     title: "the sync's state is about another place",
     cause: "The ledger says what one account has acknowledged, by object and primary key. Another account has none of \
             it: a run would find rows unchanged that were never sent there. Nothing was sent.",
@@ -120,4 +120,4 @@ pub static R403: Code = Code {
 
 /// Every code of this crate.
 pub const CODES: &[&Code] =
-    &[&E4001, &E4002, &E4003, &E4004, &E4005, &E4006, &E4007, &E4008, &E4009, &R401, &R402, &R403];
+    &[&E4001, &E4002, &E4003, &E4004, &E4005, &E4006, &E4007, &E4008, &G001, &R401, &R402, &R403];

@@ -9,7 +9,7 @@ use crate::{Ports, Sync, codes};
 /// Where the sync goes to, asked from the destination and compared with what its memory is about.
 ///
 /// # Errors
-/// `E4009` when they differ.
+/// `G001` when they differ.
 pub(crate) async fn target(sync: &Sync, ports: &Ports) -> Result<Target> {
     let account = asked(ports, || ports.destination.account()).await?;
     let now = Target {
@@ -21,7 +21,7 @@ pub(crate) async fn target(sync: &Sync, ports: &Ports) -> Result<Target> {
         Some(known) => differs(&known, &now).map_or_else(
             // An account that is not told this time is taken for the one it was.
             || Ok(Target { account: now.account.clone().or(known.account.clone()), ..now.clone() }),
-            |what| Err(Error::new(&codes::E4009, format!("the state of `{}` {what}", sync.name))),
+            |what| Err(Error::new(&codes::G001, format!("the state of `{}` {what}", sync.name))),
         ),
         None => Ok(now),
     }
