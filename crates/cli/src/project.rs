@@ -41,7 +41,9 @@ impl Project {
     /// When there is a problem; it was shown then.
     pub(crate) fn load(context: &Context) -> Result<Self> {
         let global = &context.global;
-        match config::load(&global.project_dir, global.env.as_deref(), &environment::var) {
+        // A scheduler may only be able to set OUTFLOW_ENV to nothing, not to leave it out.
+        let chosen = global.env.as_deref().filter(|name| !name.is_empty());
+        match config::load(&global.project_dir, chosen, &environment::var) {
             Ok(checked) => Ok(Self { checked, opened: Mutex::default() }),
             Err(report) => Err(shown(context, &report)),
         }

@@ -55,7 +55,13 @@ pub(crate) async fn run(context: &Context, command: &RunsCommand) -> Result<Outc
             list(context, &state.runs(sync.as_deref(), *limit).await?);
         }
         RunsCommand::Show { id } => {
-            let run = state.run(id).await?.ok_or_else(|| {
+            let found = state.run(id).await.map_err(|error| match error.code() {
+                code if *code == state::codes::E3017_AMBIGUOUS_RUN => {
+                    Failure::usage(error.message(), error.remedy())
+                }
+                _ => error.into(),
+            })?;
+            let run = found.ok_or_else(|| {
                 Failure::usage(format!("there is no run `{id}`"), "`outflow runs ls` lists them")
             })?;
             show(context, &run);

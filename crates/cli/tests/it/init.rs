@@ -21,6 +21,13 @@ fn a_new_project_is_valid_and_explains_itself() {
 }
 
 #[test]
+fn an_empty_environment_variable_chooses_no_environment() {
+    let folder = Folder::project();
+    run(folder.command(&["validate"]).env("OUTFLOW_ENV", "")).exits(0);
+    run(folder.command(&["validate"]).env("OUTFLOW_ENV", "dev")).exits(78);
+}
+
+#[test]
 fn init_never_writes_over_a_file() {
     let folder = Folder::empty();
     folder.write("outflow.yml", "mine");
