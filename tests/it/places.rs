@@ -1,4 +1,5 @@
-//! What was acknowledged by one place says nothing about another: no run finds rows unchanged that were never sent there.
+//! D1: what was acknowledged by one place says nothing about another; no run finds rows unchanged that were never sent
+//! there.
 
 use crate::project::{Project, SYNC};
 
