@@ -191,7 +191,7 @@ pub static E1017_WATERMARK_TYPE: Code = Code {
     kind: Kind::Config,
     title: "The watermark column has a type that does not show when a row changed.",
     cause: "A watermark is a timestamptz, timestamp or date column. Numbers from sequences are given out before commit, so rows would be lost.",
-    remedy: "Use a timestamptz column that every change sets, or `changes: snapshot`.",
+    remedy: "Use a timestamptz column that every change sets, or `changes: { method: snapshot }`.",
 };
 
 /// A key of the wrong type.
