@@ -23,8 +23,10 @@ use crate::{Ports, Progress, RunOptions, Sync, Watch, codes};
 
 /// A commit happens at least this often while rows are settled.
 const COMMIT_INTERVAL: Duration = Duration::from_millis(500);
+/// Where commits are slow, they are rarer, so that they take a fifth of the time at most; but not rarer than this.
+const COMMIT_INTERVAL_MAX: Duration = Duration::from_secs(5);
 /// A commit holds about so many rows at most.
-const COMMIT_ROWS: usize = 16_384;
+const COMMIT_ROWS: usize = 65_536;
 /// Mapped batches that wait for the conductor.
 const CHUNKS_WAITING: usize = 2;
 
@@ -68,7 +70,8 @@ pub(crate) struct Conductor<'a> {
     pub(crate) parked: u64,
     /// Rows sent so far, for `rows_max`.
     pub(crate) sent: u64,
-    committed_at: Instant,
+    /// When the next commit is due.
+    commit_at: Instant,
     failure: Option<Error>,
     /// A commit failed: a later one would pass over its rejects, and must not be.
     commit_failed: bool,
@@ -126,7 +129,7 @@ impl<'a> Conductor<'a> {
             in_flight_rows: 0,
             parked: 0,
             sent: 0,
-            committed_at: Instant::now(),
+            commit_at: Instant::now() + COMMIT_INTERVAL,
             failure: None,
             commit_failed: false,
             closing: false,
@@ -164,7 +167,7 @@ impl<'a> Conductor<'a> {
                     Some(Err(error)) => Err(error),
                     None => Err(Error::new(&codes::E4007, "the mapping ended without an end")),
                 },
-                () = tokio::time::sleep_until(self.committed_at + COMMIT_INTERVAL),
+                () = tokio::time::sleep_until(self.commit_at),
                     if self.settler.has_news() && !self.commit_failed => self.commit().await,
             };
             let step = match step {
@@ -277,8 +280,7 @@ impl<'a> Conductor<'a> {
     }
 
     async fn commit_when_due(&mut self) -> Result<()> {
-        let due =
-            self.committed_at.elapsed() >= COMMIT_INTERVAL || self.settler.waiting() >= COMMIT_ROWS;
+        let due = Instant::now() >= self.commit_at || self.settler.waiting() >= COMMIT_ROWS;
         if due && self.settler.has_news() { self.commit().await } else { Ok(()) }
     }
 
@@ -298,7 +300,8 @@ impl<'a> Conductor<'a> {
         metrics.busy(&self.sync.name, Busy::Commit, began.elapsed());
         self.commit_failed = result.is_err();
         result?;
-        self.committed_at = Instant::now();
+        let pause = (began.elapsed() * 4).clamp(COMMIT_INTERVAL, COMMIT_INTERVAL_MAX);
+        self.commit_at = Instant::now() + pause;
         self.settler.committed(&settled);
         let rejected: Vec<_> =
             settled.rejected.iter().map(|((stage, code), rows)| (*stage, *code, *rows)).collect();

@@ -114,18 +114,20 @@ pub(crate) fn owners(
     );
     let mut statement = connection.prepare_cached(&sql).during(READING)?;
     let mut checksum = Checksum::default();
-    matches
-        .iter()
-        .map(|wanted| {
-            let mut rows =
-                statement.query(params![sync, wanted.0.to_be_bytes()]).during(READING)?;
-            let Some(row) = rows.next().during(READING)? else { return Ok(None) };
-            let stored = Stored::read(row).during(READING)?;
-            let key: String = row.get(6).during(READING)?;
-            stored.verify(&mut checksum, sync, &key)?;
-            Ok(Some(Key::from_stored(key)))
-        })
-        .collect()
+    // Neighbours in the index are asked for together, so that each of its pages is fetched once.
+    let mut sorted: Vec<usize> = (0..matches.len()).collect();
+    sorted.sort_unstable_by_key(|index| matches[*index].0);
+    let mut owners = vec![None; matches.len()];
+    for index in sorted {
+        let wanted = matches[index].0.to_be_bytes();
+        let mut rows = statement.query(params![sync, wanted]).during(READING)?;
+        let Some(row) = rows.next().during(READING)? else { continue };
+        let stored = Stored::read(row).during(READING)?;
+        let key: String = row.get(6).during(READING)?;
+        stored.verify(&mut checksum, sync, &key)?;
+        owners[index] = Some(Key::from_stored(key));
+    }
+    Ok(owners)
 }
 
 /// Replaces the memories of these rows; a later change of one row wins over an earlier one.

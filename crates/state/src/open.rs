@@ -14,8 +14,9 @@ use crate::{codes, directory, header, migrate, syncs};
 
 /// How long a statement waits for another process's write transaction.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
-/// Pages in the log before SQLite folds them into the file: 16 MiB.
-const CHECKPOINT_PAGES: u32 = 4_096;
+/// Pages in the log before SQLite folds them into the file: 64 MiB, several commits of a first load, which change many
+/// of the same pages.
+const CHECKPOINT_PAGES: u32 = 16_384;
 /// Bytes of log kept on disk after a fold.
 const LOG_BYTES_MAX: u32 = 64 << 20;
 /// Page cache of one connection, in KiB.
