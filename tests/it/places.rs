@@ -1,7 +1,7 @@
 //! D1: what was acknowledged by one place says nothing about another; no run finds rows unchanged that were never sent
 //! there.
 
-use crate::project::{Project, SYNC};
+use crate::project::{Project, SYNC, eventually, finish};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn d1_another_account_under_the_same_state_is_refused_and_a_reset_sends_everything_there() {
@@ -53,4 +53,25 @@ async fn another_object_or_primary_key_is_refused_before_anything_is_sent() {
     let refused = project.run().await.exits(4);
     assert!(refused.stderr.contains("primary key"), "{}", refused.stderr);
     assert_eq!(project.writes().await, writes);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backfill_that_is_killed_goes_on_near_where_it_was_also_within_one_batch() {
+    let project = Project::new().await;
+    project.insert(0, 3_000).await;
+    project.write("syncs/people.yml", &format!("{SYNC}delivery: {{ max_concurrency: 1 }}\n"));
+    project.run().await.exits(0);
+    project.faults("op=batch_upsert;do=delay:50;times=*").await;
+    for scope in [&["--from", "2026-01-01", "--to", "2027-01-01"][..], &["--where", "true"]] {
+        let backfill = [&["backfill", "-s", "people", "--output", "json"], scope].concat();
+        let before = project.writes().await;
+        let mut killed = project.spawn(&backfill);
+        eventually("calls of the backfill", || async { project.writes().await > before + 22 })
+            .await;
+        killed.start_kill().expect("killed");
+        finish(killed).await;
+        let rest = project.outflow(&backfill).await.exits(0).balances().count("read");
+        assert!((500..2_500).contains(&rest), "{rest} rows were read again of {scope:?}");
+    }
+    project.converged(&[]).await;
 }

@@ -105,6 +105,11 @@ impl Settler {
         self.first_range + self.ranges.len() as u64 - 1
     }
 
+    /// Whether every row is sent again, and progress is the backfill's own.
+    pub(crate) fn is_backfill(&self) -> bool {
+        matches!(self.advance, Advance::Backfill { .. })
+    }
+
     /// From this range on, progress stays: rows of it were left for the next run.
     pub(crate) fn stop_at(&mut self, range: u64) {
         self.stopped_at = Some(self.stopped_at.map_or(range, |known| known.min(range)));

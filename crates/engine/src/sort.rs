@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use flow::arrow::error::ArrowError;
 use flow::metrics::Busy;
-use flow::{Entry, Error, Key, MatchHash, Reject, Result, Stage, Watermark};
+use flow::{Entry, Error, Key, MatchHash, Position, Reject, Result, Stage, Watermark};
 use tokio::time::Instant;
 use transform::Mapped;
 
@@ -15,6 +15,9 @@ use crate::deliver::{Call, Row};
 use crate::diff::{self, Verdict};
 use crate::intake::Chunk;
 use crate::ownership::{self, Held};
+
+/// Rows between two places where a backfill can go on.
+const BACKFILL_RANGE_ROWS: usize = 500;
 
 impl Conductor<'_> {
     /// Compares a chunk with the ledger and makes calls of what must be sent.
@@ -26,21 +29,23 @@ impl Conductor<'_> {
         self.see(&changed_at);
         // From here on every row of the chunk is in the books, and the range stays open until its rows are settled.
         self.read += read;
-        let range = self.settler.begin(position, clock);
         let rejected_before = self.settler.total().rejected;
         for (reject, prior) in std::mem::take(&mut mapped.rejects).into_iter().zip(priors) {
             self.settler.refused(reject, prior);
         }
         let (mut send, mut rows) = self.sort_out(&mapped, verdicts, entries);
         for (row, index) in rows.iter_mut().zip(&send) {
-            row.range = range;
             row.changed_at = changed_at[*index as usize];
             if renamed.contains(&(*index as usize)) {
                 row.record_id.clone_from(&row.prior.remote_id);
             }
         }
-        self.limit(range, &mut send, &mut rows);
-        self.settler.send(range, &rows);
+        let left = self.limit(&mut send, &mut rows);
+        let mark = Mark { position, clock, keys: &mapped.keys, changed_at: &changed_at };
+        let range = self.open_ranges(&send, &mut rows, mark);
+        if left {
+            self.settler.stop_at(range);
+        }
         let made = self.make_calls(&mapped, &send, rows).await;
         self.ports.metrics.busy(&self.sync.name, Busy::Diff, began.elapsed());
         made?;
@@ -277,20 +282,48 @@ impl Conductor<'_> {
         }
     }
 
-    /// Leaves rows beyond `rows_max` for the next run.
-    fn limit(&mut self, range: u64, send: &mut Vec<u32>, rows: &mut Vec<Row>) {
+    /// Opens the ranges of a chunk's rows, in the order of the read, and gives back the last one. A backfill sends
+    /// everything, so that it has more than one: killed, it goes on near where it was.
+    fn open_ranges(&mut self, send: &[u32], rows: &mut [Row], mark: Mark<'_>) -> u64 {
+        let Mark { position, clock, keys, changed_at } = mark;
+        let mut rest = rows;
+        if let Some(end) = position.as_ref().filter(|_| self.settler.is_backfill()) {
+            for indices in send.chunks(BACKFILL_RANGE_ROWS) {
+                let Some(last) = indices.last().map(|last| *last as usize) else { break };
+                // A read in the order of the key has no watermark in its positions.
+                let watermark = end.watermark.and(changed_at[last].map(Watermark));
+                if indices.len() == rest.len() || watermark.is_some() != end.watermark.is_some() {
+                    break;
+                }
+                let (part, after) = rest.split_at_mut(indices.len());
+                let reached = Position { watermark, key: keys[last].clone() };
+                let range = self.settler.begin(Some(reached), clock);
+                part.iter_mut().for_each(|row| row.range = range);
+                self.settler.send(range, part);
+                rest = after;
+            }
+        }
+        let range = self.settler.begin(position, clock);
+        rest.iter_mut().for_each(|row| row.range = range);
+        self.settler.send(range, rest);
+        range
+    }
+
+    /// Leaves rows beyond `rows_max` for the next run, and says whether there were any.
+    fn limit(&mut self, send: &mut Vec<u32>, rows: &mut Vec<Row>) -> bool {
         let room = self.options.rows_max.map_or(u64::MAX, |max| max - self.sent.min(max));
         let room = usize::try_from(room).unwrap_or(usize::MAX);
-        if rows.len() > room {
-            self.parked += (rows.len() - room) as u64;
+        let left = rows.len().saturating_sub(room);
+        if left > 0 {
+            self.parked += left as u64;
             send.truncate(room);
             rows.truncate(room);
-            self.settler.stop_at(range);
         }
         self.sent += rows.len() as u64;
         if self.options.rows_max.is_some_and(|max| self.sent >= max) {
             self.close();
         }
+        left > 0
     }
 
     /// Forgets what the ledger says of records about to change: if the answer is lost, they are sent again (D4).
@@ -323,6 +356,14 @@ struct Known {
     owners: Vec<Option<Key>>,
     /// Values whose records others had until now: a row is found by such a value, and nothing is renamed to it.
     taken: HashSet<MatchHash>,
+}
+
+/// How far a chunk goes: its end, and what its rows' own positions are made of.
+struct Mark<'a> {
+    position: Option<Position>,
+    clock: Watermark,
+    keys: &'a [Key],
+    changed_at: &'a [Option<i64>],
 }
 
 /// What the ledger says about a chunk.
