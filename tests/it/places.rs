@@ -21,6 +21,7 @@ async fn d1_another_account_under_the_same_state_is_refused_and_a_reset_sends_ev
         assert!(refused.stderr.contains("G001"), "{}", refused.stderr);
         assert!(refused.stderr.contains("62515") && refused.stderr.contains("777"));
     }
+    project.outflow(&["preview", "-s", "people"]).await.exits(0);
     assert_eq!(project.writes().await, 0);
 
     project.outflow(&["state", "reset", "-s", "people", "--yes"]).await.exits(0);

@@ -110,12 +110,14 @@ pub(crate) fn print_groups(output: &Output, label: &str, groups: &[RejectGroup])
     }
 }
 
-/// The status word of a run that ended by itself: `unchanged` where there was nothing to send or to refuse.
+/// The status word of a run that ended by itself: `unchanged` where there was nothing to send or to refuse. More rejects
+/// than the limit are never nothing, also when all of them were known before.
 pub(crate) fn status_word(report: &RunReport, refused: &Refused) -> &'static str {
     let counts = &report.run.counts;
+    let quiet = refused.new_rows == 0 && !report.rejects_above_limit;
     let idle = counts.delivered() == 0 && counts.requests == 0 && counts.parked == 0;
     match report.run.status {
-        RunStatus::Ok | RunStatus::Partial if idle && refused.new_rows == 0 => "unchanged",
+        RunStatus::Ok | RunStatus::Partial if idle && quiet => "unchanged",
         status => status.as_str(),
     }
 }

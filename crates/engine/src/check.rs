@@ -32,9 +32,9 @@ pub async fn check(sync: &Sync, ports: &Ports) -> Result<(Checked, ObjectSchema)
             return Err(errors.into_iter().flatten().map(Problem::Error).collect());
         }
     };
-    let target = target(sync, ports).await.map_err(|error| vec![Problem::Error(error)])?;
+    target(sync, ports).await.map_err(|error| vec![Problem::Error(error)])?;
     let schema = schema_of(&checked);
-    let prepared = Prepared { object, limits, checked, target };
+    let prepared = Prepared { object, limits, checked };
     match compile_all(sync, &prepared, &schema) {
         Ok(_) => Ok((prepared.checked, prepared.object)),
         Err(errors) => Err(errors.into_iter().map(Problem::Mapping).collect()),

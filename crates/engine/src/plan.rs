@@ -15,6 +15,7 @@ use crate::preview::run_meta;
 use crate::request::{changed_since, page};
 use crate::run::stored_watermark;
 use crate::spool::Item;
+use crate::target::target;
 use crate::{Ports, Stop, Sync, codes};
 
 /// Rows shown as samples, per operation.
@@ -88,6 +89,7 @@ pub async fn plan(sync: &Sync, ports: &Ports, stop: &Stop) -> Result<Plan> {
     let stored = stored_watermark(sync, ports).await?;
     let from = stored.as_ref().map(|stored| stored.watermark);
     let prepared = Arc::new(prepare(sync, ports).await?);
+    target(sync, ports).await?;
     let rows_max = prepared.limits.rows_max;
     let rows_per_call = sync.delivery.batch_rows.unwrap_or(rows_max).min(rows_max).max(1);
     let findings = prepared.checked.findings.clone();

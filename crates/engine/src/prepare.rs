@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use flow::arrow::datatypes::{Schema, SchemaRef};
-use flow::{Checked, ColumnInfo, Error, Kind, Limits, ObjectSchema, Result, Retry, Target};
+use flow::{Checked, ColumnInfo, Error, Kind, Limits, ObjectSchema, Result, Retry};
 use transform::{Mapper, MapperSpec, MappingError};
 
 use crate::retry::Attempts;
-use crate::target::target;
 use crate::{Ports, Sync, codes};
 
 /// The answers.
@@ -16,7 +15,6 @@ pub(crate) struct Prepared {
     pub(crate) object: ObjectSchema,
     pub(crate) limits: Limits,
     pub(crate) checked: Checked,
-    pub(crate) target: Target,
 }
 
 /// Asks both sides and checks the mapping against them.
@@ -24,8 +22,7 @@ pub(crate) async fn prepare(sync: &Sync, ports: &Ports) -> Result<Prepared> {
     let limits = limits(sync, ports)?;
     let checked = ports.source.check(&sync.model).await?;
     let object = describe(sync, ports).await?;
-    let target = target(sync, ports).await?;
-    let prepared = Prepared { object, limits, checked, target };
+    let prepared = Prepared { object, limits, checked };
     compile(sync, &prepared, &schema_of(&prepared.checked))?;
     Ok(prepared)
 }

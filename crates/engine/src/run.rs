@@ -10,6 +10,7 @@ use crate::conductor::{Conductor, Outcome};
 use crate::prepare::{Prepared, prepare};
 use crate::request::{Page, changed_since, mapping_name, page, watermark_column};
 use crate::settle::Advance;
+use crate::target::target;
 use crate::{Ports, RunFailure, RunOptions, RunReport, Sync, Watch, codes};
 
 /// What one execution does, apart from how.
@@ -107,8 +108,9 @@ pub(crate) async fn execute(
 /// Asks both sides, and remembers from now on what the sync's memory is about.
 async fn ready(sync: &Sync, ports: &Ports, lease: &Lease, run: &RunRecord) -> Result<Prepared> {
     let prepared = prepare(sync, ports).await?;
-    if ports.store.target(&sync.name).await?.as_ref() != Some(&prepared.target) {
-        ports.store.put_target(lease, &prepared.target).await?;
+    let target = target(sync, ports).await?;
+    if ports.store.target(&sync.name).await?.as_ref() != Some(&target) {
+        ports.store.put_target(lease, &target).await?;
     }
     leave_mapping(sync, ports, lease, run).await?;
     Ok(prepared)
