@@ -27,6 +27,8 @@ const COMMIT_INTERVAL: Duration = Duration::from_millis(500);
 const COMMIT_INTERVAL_MAX: Duration = Duration::from_secs(5);
 /// A commit holds about so many rows at most.
 const COMMIT_ROWS: usize = 65_536;
+/// Payloads in flight have so many bytes at most, as their bodies and answers are in memory too; one call always is.
+const IN_FLIGHT_BYTES_MAX: u64 = 16 << 20;
 /// Mapped batches that wait for the conductor.
 const CHUNKS_WAITING: usize = 2;
 
@@ -66,6 +68,8 @@ pub(crate) struct Conductor<'a> {
     pub(crate) newest: Option<i64>,
     /// Rows in calls that have no answer yet.
     in_flight_rows: u64,
+    /// Their payloads' bytes.
+    in_flight_bytes: u64,
     /// Rows left for the next run.
     pub(crate) parked: u64,
     /// Rows sent so far, for `rows_max`.
@@ -127,6 +131,7 @@ impl<'a> Conductor<'a> {
             read: 0,
             newest: None,
             in_flight_rows: 0,
+            in_flight_bytes: 0,
             parked: 0,
             sent: 0,
             commit_at: Instant::now() + COMMIT_INTERVAL,
@@ -229,7 +234,12 @@ impl<'a> Conductor<'a> {
             if self.options.stop.drain.is_cancelled() {
                 break;
             }
+            let Some(bytes) = self.ready.front().map(Call::bytes) else { break };
+            if !self.calls.is_empty() && self.in_flight_bytes + bytes > IN_FLIGHT_BYTES_MAX {
+                break;
+            }
             let Some(call) = self.ready.pop_front() else { break };
+            self.in_flight_bytes += bytes;
             self.in_flight_rows += call.rows.len() as u64;
             let caller = Arc::clone(&self.caller);
             self.calls.spawn(async move { caller.deliver(call).await });
@@ -241,6 +251,7 @@ impl<'a> Conductor<'a> {
     /// Takes the answers of a call.
     pub(crate) fn settle(&mut self, done: Result<Delivery, tokio::task::JoinError>) -> Result<()> {
         let mut delivery = done.map_err(task_lost)?;
+        self.in_flight_bytes -= delivery.bytes;
         self.in_flight_rows -= delivery.settled.len() as u64 + delivery.unsettled;
         self.parked += delivery.unsettled;
         let error = delivery.error.take();

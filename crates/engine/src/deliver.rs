@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use flow::arrow::array::Array;
 use flow::arrow::error::ArrowError;
 use flow::metrics::{Busy, Metrics};
 use flow::{
@@ -42,6 +43,13 @@ pub(crate) struct Call {
 }
 
 impl Call {
+    /// Size of the payload, by and large.
+    pub(crate) fn bytes(&self) -> u64 {
+        let columns = self.payload.fields.columns().iter();
+        let sizes = columns.map(|column| column.to_data().get_slice_memory_size().unwrap_or(0));
+        sizes.sum::<usize>() as u64
+    }
+
     fn take(&self, rows: &[u32]) -> Result<Self, ArrowError> {
         Ok(Self {
             rows: rows.iter().map(|row| self.rows[*row as usize].clone()).collect(),
@@ -120,6 +128,8 @@ pub(crate) enum Answer {
 /// What became of one call.
 #[derive(Debug, Default)]
 pub(crate) struct Delivery {
+    /// Size of the call's payload.
+    pub(crate) bytes: u64,
     /// Rows with an answer.
     pub(crate) settled: Vec<(Row, Answer)>,
     /// Rows without one; the next run sends them again.
@@ -173,7 +183,7 @@ enum Next {
 impl Caller {
     /// Sends the call until every row has an answer, or none can be had. Only rows without an answer are sent again.
     pub(crate) async fn deliver(&self, call: Call) -> Delivery {
-        let mut delivery = Delivery::default();
+        let mut delivery = Delivery { bytes: call.bytes(), ..Delivery::default() };
         let mut parts = vec![Part::new(call, self.retry)];
         while let Some(part) = parts.pop() {
             let next = self.attempt(part, &mut delivery).await;

@@ -265,6 +265,20 @@ async fn a_value_taken_while_its_record_is_being_renamed_waits_for_the_rename() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn few_calls_of_wide_rows_are_in_flight_at_a_time() {
+    // L2: memory does not grow with the width of rows times the calls in flight.
+    let narrow = World::new(people(0..40));
+    narrow.run().await.unwrap();
+    assert_eq!(narrow.destination.remote().most_in_flight, 40);
+    let mut rows = people(0..40);
+    rows.iter_mut().for_each(|row| row.name = "x".repeat(1 << 20));
+    let wide = World::new(rows);
+    wide.run().await.unwrap();
+    assert_eq!(wide.destination.remote().most_in_flight, 10);
+    wide.converged();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_changed_model_is_read_from_its_beginning() {
     // R1: rows that a changed WHERE or expression gives are older than the watermark.
     let mut world = World::new(people(0..40));

@@ -74,6 +74,8 @@ pub(crate) struct Remote {
     /// Every call's e-mails, in order of arrival.
     pub(crate) calls: Vec<Vec<String>>,
     in_flight: HashSet<String>,
+    /// The most rows that were in flight at a time.
+    pub(crate) most_in_flight: usize,
 }
 
 impl Remote {
@@ -150,6 +152,7 @@ impl Destination for FakeDestination {
                     "D3: two calls in flight for {email}"
                 );
             }
+            remote.most_in_flight = remote.most_in_flight.max(remote.in_flight.len());
         }
         tokio::time::sleep(self.latency).await;
         let behaviour = self.script.lock().unwrap().as_mut().and_then(|script| script(&emails));
