@@ -43,7 +43,8 @@ pub(crate) enum RejectsCommand {
         #[command(flatten)]
         which: Which,
     },
-    /// Forget rejects. A discarded row is sent again only when it changes.
+    /// Forget rejects. A discarded row is sent again only when it changes; one that the mapping refuses is a reject
+    /// again when it is read again.
     Discard {
         /// Which rows.
         #[command(flatten)]
