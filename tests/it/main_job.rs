@@ -136,6 +136,24 @@ async fn two_rows_for_one_record_are_a_reject_and_the_first_keeps_the_record() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn somebody_who_comes_back_under_another_key_keeps_the_record() {
+    // D1: the ledger knows the old row as the record's, the warehouse does not have it any more.
+    let project = Project::new().await;
+    project.insert(0, 50).await;
+    project.run().await.exits(0);
+    project
+        .database
+        .execute(
+            "with gone as (delete from people where id = 7 returning *)
+             insert into people select 900, email, 'again', score, seen_at, plan, now() from gone",
+        )
+        .await;
+    let run = project.run().await.exits(0).balances();
+    assert_eq!((run.count("updated"), run.count("rejected")), (1, 0));
+    project.converged(&[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_row_that_only_the_destination_refuses_is_a_reject_and_not_sent_again_until_it_changes() {
     // D9: the other 99 land.
     let project = Project::new().await;
