@@ -230,7 +230,9 @@ fn suggestion(name: &str, source_type: &str) -> String {
     } else {
         "choose a timestamptz column".to_owned()
     };
-    format!("A watermark is timestamptz, timestamp or date: {instead}, or use `changes: {{ method: snapshot }}`.")
+    format!(
+        "A watermark is timestamptz, timestamp or date: {instead}, or use `changes: {{ method: snapshot }}`."
+    )
 }
 
 fn no_column(name: &str, all: &[Column]) -> Error {

@@ -16,6 +16,9 @@ use super::numeric::Numeric;
 use super::types::Carry;
 use super::variable::Variable;
 
+/// A larger value is a fault: no destination takes it as a field, and every copy of it costs memory (F23, L2).
+const VALUE_BYTES_MAX: usize = 64 << 20;
+
 /// Days and microseconds from 1970-01-01 to PostgreSQL's epoch 2000-01-01.
 const EPOCH_DAYS: i32 = 10_957;
 const EPOCH_MICROS: i64 = 946_684_800_000_000;
@@ -103,6 +106,10 @@ impl Column {
             self.append_null();
             return Ok(());
         };
+        if value.len() > VALUE_BYTES_MAX {
+            self.append_null();
+            return Err(Refused::Fault(format!("a value of more than {VALUE_BYTES_MAX} bytes")));
+        }
         match self {
             Self::Bool(values) => values.append_value(bytes::<1>(value)? != [0]),
             Self::Int2(values) => values.append_value(i16::from_be_bytes(bytes(value)?)),

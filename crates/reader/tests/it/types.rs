@@ -250,6 +250,21 @@ async fn what_arrow_cannot_hold_is_a_fault_of_its_cell() {
 }
 
 #[tokio::test]
+async fn a_huge_value_is_a_fault_of_its_cell_and_the_rows_around_it_arrive() {
+    // F23
+    let database = database("").await;
+    let model = sql(
+        "SELECT id, repeat('x', CASE id WHEN 2 THEN 70000000 ELSE 3 END) AS s FROM generate_series(1, 3) AS id",
+        &["id"],
+    );
+    let batches = read_all(&open(&database.url), &model).await;
+    let rows: usize = batches.iter().map(|batch| batch.rows.num_rows()).sum();
+    let faults: Vec<_> = batches.iter().flat_map(|batch| &batch.faults).collect();
+    assert_eq!((rows, faults.len()), (3, 1));
+    assert!(faults[0].column == "s" && !faults[0].reason.contains("xxx"), "{faults:?}");
+}
+
+#[tokio::test]
 async fn arrays_are_lists_of_their_elements() {
     let database = database(SETUP).await;
     let model = sql(
