@@ -2,6 +2,8 @@
 //!
 //! Prints a table and writes `target/bench.json`, a list of `{name, value, unit, goal, ok}`.
 
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark prints its table")]
+
 mod child;
 mod end_to_end;
 mod figure;

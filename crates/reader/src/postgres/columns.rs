@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use flow::arrow::datatypes::{Field, Schema, SchemaRef};
+use flow::arrow::datatypes::{Schema, SchemaRef};
 use flow::{Changes, ColumnInfo, Error, Model, Result};
 use tokio_postgres::Statement;
 
@@ -214,10 +214,7 @@ impl Layout {
 
     /// The Arrow schema; each field's metadata names the warehouse's type as `source_type`.
     pub(super) fn schema(&self) -> SchemaRef {
-        let fields = self.columns.iter().map(|column| {
-            let metadata = HashMap::from([("source_type".to_owned(), column.source_type.clone())]);
-            Field::new(&column.name, column.carry.data_type(), true).with_metadata(metadata)
-        });
+        let fields = self.columns.iter().map(|column| column.info().field());
         Arc::new(Schema::new(fields.collect::<Vec<_>>()))
     }
 }
