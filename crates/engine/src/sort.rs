@@ -59,15 +59,15 @@ impl Conductor<'_> {
         diff::settle_conflicts(mapped, (&asked, &owners), &mut verdicts);
         let losers = diff::dispossessed(mapped, (&asked, &owners), &verdicts);
         self.dispossess(mapped, &losers, &mut entries).await?;
-        let (store, sync) = (&self.ports.store, &self.sync.name);
         let renamed = match self.prepared.limits.renames {
             true => {
                 let mut renamed = diff::renamed(mapped, (&asked, &owners), (&entries, &verdicts));
                 renamed.retain(|row| !taken.contains(&mapped.matches[*row]));
-                renamed
+                self.keep_own(mapped, &entries, renamed).await?
             }
             false => HashSet::new(),
         };
+        let (store, sync) = (&self.ports.store, &self.sync.name);
         let refused: Vec<_> =
             mapped.rejects.iter().filter_map(|reject| reject.key.clone()).collect();
         let mut known = store.lookup(sync, &refused).await?.into_iter();
@@ -77,6 +77,35 @@ impl Conductor<'_> {
             .map(|reject| reject.key.as_ref().and_then(|_| known.next().flatten()))
             .collect();
         Ok(Compared { verdicts, entries, renamed, priors })
+    }
+
+    /// Of rows to be renamed, those whose record is still their own. Nobody heard of the last write of some: it may have
+    /// renamed the record, and another row may have been acknowledged under the name it had for a while. Such a
+    /// record belongs to that row now.
+    async fn keep_own(
+        &mut self,
+        mapped: &Mapped,
+        entries: &[Option<Entry>],
+        mut renamed: HashSet<usize>,
+    ) -> Result<HashSet<usize>> {
+        let unheard = |row: &usize| {
+            let entry = entries[*row].as_ref().filter(|entry| entry.acknowledged.is_none())?;
+            entry.remote_id.clone()
+        };
+        let ids: Vec<String> = renamed.iter().filter_map(unheard).collect();
+        if ids.is_empty() {
+            return Ok(renamed);
+        }
+        // Whoever is on its way to such a record must have its answer first.
+        self.settle_all().await?;
+        let holders = self.ports.store.holders(&self.sync.name, &ids).await?;
+        renamed.retain(|row| {
+            let another = |(id, key): &(String, Key)| {
+                unheard(row).as_ref() == Some(id) && *key != mapped.keys[*row]
+            };
+            !holders.iter().any(another)
+        });
+        Ok(renamed)
     }
 
     /// Asks the ledger, and the warehouse about rows that stand in the way according to the ledger alone: where one

@@ -286,6 +286,10 @@ pub trait Store: Send + Sync {
     /// Which row of `sync` was last acknowledged under each of these match values, in this order.
     async fn owners(&self, sync: &str, matches: &[MatchHash]) -> Result<Vec<Option<Key>>>;
 
+    /// Rows of `sync` that were acknowledged with one of these record ids: the id and the row's key. May look through the
+    /// whole ledger; asked only before a record is renamed whose last write nobody heard of.
+    async fn holders(&self, sync: &str, record_ids: &[String]) -> Result<Vec<(String, Key)>>;
+
     /// Forgets the acknowledged fingerprints of these rows, before a request that changes them goes out (D4).
     async fn mark_dirty(&self, lease: &Lease, keys: &[Key]) -> Result<()>;
 

@@ -1,5 +1,7 @@
 //! The ledger: per row of a model, what the destination last acknowledged or refused.
 
+use std::collections::HashSet;
+
 use flow::{Entry, Fingerprint, Key, LedgerChange, MatchHash, Result};
 use rusqlite::types::ValueRef;
 use rusqlite::{CachedStatement, Connection, Row, Transaction, params};
@@ -128,6 +130,31 @@ pub(crate) fn owners(
         owners[index] = Some(Key::from_stored(key));
     }
     Ok(owners)
+}
+
+/// Rows with one of these record ids, in one pass over the sync's ledger.
+pub(crate) fn holders(
+    connection: &Connection,
+    sync: i64,
+    record_ids: &[String],
+) -> Result<Vec<(String, Key)>> {
+    let wanted: HashSet<&str> = record_ids.iter().map(String::as_str).collect();
+    let sql =
+        format!("SELECT {COLUMNS}, key FROM ledger WHERE sync = ?1 AND remote_id IS NOT NULL");
+    let mut statement = connection.prepare_cached(&sql).during(READING)?;
+    let mut rows = statement.query([sync]).during(READING)?;
+    let mut checksum = Checksum::default();
+    let mut holders = Vec::new();
+    while let Some(row) = rows.next().during(READING)? {
+        let stored = Stored::read(row).during(READING)?;
+        if !stored.remote_id.as_deref().is_some_and(|id| wanted.contains(id)) {
+            continue;
+        }
+        let key: String = row.get(6).during(READING)?;
+        stored.verify(&mut checksum, sync, &key)?;
+        holders.extend(stored.into_entry().remote_id.map(|id| (id, Key::from_stored(key))));
+    }
+    Ok(holders)
 }
 
 /// Replaces the memories of these rows; a later change of one row wins over an earlier one.

@@ -191,6 +191,14 @@ impl Store for Sqlite {
         Ok(found.unwrap_or_else(|| vec![None; count]))
     }
 
+    async fn holders(&self, sync: &str, record_ids: &[String]) -> Result<Vec<(String, Key)>> {
+        let ids = record_ids.to_vec();
+        let found = self
+            .read(sync, move |connection, sync| ledger::holders(connection, sync.id, &ids))
+            .await?;
+        Ok(found.unwrap_or_default())
+    }
+
     async fn mark_dirty(&self, lease: &Lease, keys: &[Key]) -> Result<()> {
         usable(lease)?;
         let keys = keys.to_vec();

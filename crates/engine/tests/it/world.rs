@@ -354,6 +354,15 @@ impl Store for FakeStore {
         Ok(matches.iter().map(owner).collect())
     }
 
+    async fn holders(&self, _sync: &str, record_ids: &[String]) -> Result<Vec<(String, Key)>> {
+        let memory = self.memory();
+        let holder = |(key, entry): (&Key, &Entry)| {
+            let id = entry.remote_id.clone().filter(|id| record_ids.contains(id))?;
+            Some((id, key.clone()))
+        };
+        Ok(memory.ledger.iter().filter_map(holder).collect())
+    }
+
     async fn mark_dirty(&self, _lease: &Lease, keys: &[Key]) -> Result<()> {
         for key in keys {
             if let Some(entry) = self.memory().ledger.get_mut(key) {

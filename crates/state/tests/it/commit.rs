@@ -114,6 +114,25 @@ async fn the_owner_of_a_match_value_is_the_row_last_acknowledged_under_it() {
 }
 
 #[tokio::test]
+async fn the_holders_of_record_ids_are_found_without_an_index() {
+    let dir = tempdir().unwrap();
+    let store = open(dir.path());
+    let lease = begin(&store, "r1").await;
+    let mut next = commit("r1");
+    next.ledger = changes(0..50, 1);
+    let stolen = LedgerChange { key: key(99), entry: Entry { ..entry(7, 2) } };
+    next.ledger.push(stolen);
+    store.commit(&lease, next).await.unwrap();
+    let ids = ["remote-7".to_owned(), "remote-1000".to_owned()];
+    let mut holders = store.holders(SYNC, &ids).await.unwrap();
+    holders.sort();
+    let mut expected = vec![("remote-7".to_owned(), key(7)), ("remote-7".to_owned(), key(99))];
+    expected.sort();
+    assert_eq!(holders, expected);
+    assert!(store.holders("other", &ids).await.unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn cursors_survive_bit_exact() {
     // R4
     let dir = tempdir().unwrap();

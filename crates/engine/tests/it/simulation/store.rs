@@ -146,6 +146,14 @@ impl Store for SimStore {
         self.look("owners", |memory| matches.iter().map(|hash| owner(memory, hash)).collect()).await
     }
 
+    async fn holders(&self, _sync: &str, record_ids: &[String]) -> Result<Vec<(String, Key)>> {
+        let holder = |(key, (_, entry)): (&Key, &(u64, Entry))| {
+            let id = entry.remote_id.clone().filter(|id| record_ids.contains(id))?;
+            Some((id, key.clone()))
+        };
+        self.look("holders", |memory| memory.ledger.iter().filter_map(holder).collect()).await
+    }
+
     async fn mark_dirty(&self, lease: &Lease, keys: &[Key]) -> Result<()> {
         self.write(lease, "mark_dirty", |state| {
             if state.is(Sabotage::ForgetsDirty) {
