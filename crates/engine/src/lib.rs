@@ -7,6 +7,7 @@ mod conductor;
 mod deliver;
 mod diff;
 mod intake;
+mod known;
 mod ownership;
 mod plan;
 mod prepare;

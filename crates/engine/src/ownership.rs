@@ -4,13 +4,13 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use flow::{Entry, Key, MatchHash, Result};
+use flow::{Entry, Error, Key, MatchHash, Result};
 use transform::RunMeta;
 
 use crate::intake::Mapping;
 use crate::prepare::Prepared;
 use crate::request::{Page, pages_of_keys};
-use crate::retry::Attempts;
+use crate::retry::repeat;
 use crate::spool::Item;
 use crate::{Ports, Sync};
 
@@ -40,21 +40,13 @@ pub(crate) async fn left(
     let mut mapping = Mapping::new(Arc::new(sync.clone()), Arc::clone(prepared), run.clone());
     let mut seen = Seen::default();
     for page in pages_of_keys(sync, keys, None) {
-        look(ports, &page, &mut mapping, &mut seen).await?;
+        let ask = async || read(ports, &page, &mut mapping, &mut seen).await;
+        repeat(ports.retry, Error::retry, ask).await?;
     }
     let gone = held
         .into_iter()
         .filter(|(key, value)| !seen.unclear.contains(key) && seen.matches.get(key) != Some(value));
     Ok(gone.collect())
-}
-
-async fn look(ports: &Ports, page: &Page, mapping: &mut Mapping, seen: &mut Seen) -> Result<()> {
-    let mut attempts = Attempts::new(ports.retry);
-    loop {
-        let Err(error) = read(ports, page, mapping, seen).await else { return Ok(()) };
-        let Some(pause) = attempts.next_pause(error.retry()) else { return Err(error) };
-        tokio::time::sleep(pause).await;
-    }
 }
 
 async fn read(ports: &Ports, page: &Page, mapping: &mut Mapping, seen: &mut Seen) -> Result<()> {

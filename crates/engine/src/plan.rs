@@ -9,6 +9,7 @@ use transform::{Mapped, RunMeta};
 
 use crate::diff::{self, Verdict};
 use crate::intake::Mapping;
+use crate::known::Known;
 use crate::ownership;
 use crate::prepare::{Prepared, prepare};
 use crate::preview::run_meta;
@@ -129,11 +130,8 @@ impl Plan {
         about: (&Arc<Prepared>, &RunMeta),
         (mapped, groups): (&Mapped, &mut Groups),
     ) -> Result<()> {
-        let entries = ports.store.lookup(&sync.name, &mapped.keys).await?;
-        let mut verdicts = diff::compare(&mapped.fingerprints, &entries, false);
-        let asked = diff::newly_matched(mapped, &entries, &verdicts);
-        let hashes: Vec<_> = asked.iter().map(|row| mapped.matches[*row]).collect();
-        let mut owners = ports.store.owners(&sync.name, &hashes).await?;
+        let known = Known::ask(ports.store.as_ref(), &sync.name, mapped, false).await?;
+        let Known { entries, mut verdicts, asked, mut owners } = known;
         let contested = diff::contested(mapped, (&asked, &owners));
         let left = ownership::left(sync, ports, about, contested).await?;
         for owner in &mut owners {

@@ -6,7 +6,7 @@ use flow::arrow::datatypes::{Schema, SchemaRef};
 use flow::{Checked, ColumnInfo, Error, Kind, Limits, ObjectSchema, Result, Retry};
 use transform::{Mapper, MapperSpec, MappingError};
 
-use crate::retry::Attempts;
+use crate::retry::repeat;
 use crate::{Ports, Sync, codes};
 
 /// The answers.
@@ -37,19 +37,12 @@ pub(crate) async fn asked<T, F: Future<Output = Result<T>>>(
     ports: &Ports,
     ask: impl Fn() -> F,
 ) -> Result<T> {
-    let mut attempts = Attempts::new(ports.retry);
-    loop {
-        let error = match ask().await {
-            Ok(answer) => return Ok(answer),
-            Err(error) => error,
-        };
-        // A place that cannot be reached at all is said at once: nothing has begun yet.
-        let retry = if error.kind() == Kind::Unreachable { Retry::Never } else { error.retry() };
-        match attempts.next_pause(retry) {
-            Some(pause) => tokio::time::sleep(pause).await,
-            None => return Err(error),
-        }
-    }
+    // A place that cannot be reached at all is said at once: nothing has begun yet.
+    let retry_of = |error: &Error| match error.kind() {
+        Kind::Unreachable => Retry::Never,
+        _ => error.retry(),
+    };
+    repeat(ports.retry, retry_of, async || ask().await).await
 }
 
 /// The destination's limits, when it can do the sync's mode.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use backoff::ExponentialBackoff;
 use backoff::backoff::Backoff;
-use flow::Retry;
+use flow::{Error, Result, Retry};
 use tokio::time::Instant;
 
 /// How failed calls are repeated.
@@ -68,6 +68,25 @@ impl Attempts {
         };
         let in_time = self.began.elapsed() + pause <= self.policy.deadline;
         (self.made < self.policy.attempts_max && in_time).then_some(pause)
+    }
+}
+
+/// Asks until there is an answer, or until asking again cannot help by what `retry_of` makes of the error.
+pub(crate) async fn repeat<T>(
+    policy: RetryPolicy,
+    retry_of: impl Fn(&Error) -> Retry,
+    mut ask: impl AsyncFnMut() -> Result<T>,
+) -> Result<T> {
+    let mut attempts = Attempts::new(policy);
+    loop {
+        let error = match ask().await {
+            Ok(answer) => return Ok(answer),
+            Err(error) => error,
+        };
+        match attempts.next_pause(retry_of(&error)) {
+            Some(pause) => tokio::time::sleep(pause).await,
+            None => return Err(error),
+        }
     }
 }
 

@@ -14,6 +14,7 @@ use crate::conductor::Conductor;
 use crate::deliver::{Call, Row};
 use crate::diff::{self, Verdict};
 use crate::intake::Chunk;
+use crate::known::Known;
 use crate::ownership::{self, Held};
 
 /// Rows between two places where a backfill can go on.
@@ -54,8 +55,8 @@ impl Conductor<'_> {
 
     /// The verdict and entry of every mapped row, and the entry of every row refused by the mapping.
     async fn compare(&mut self, mapped: &Mapped) -> Result<Compared> {
-        let Known { mut entries, mut verdicts, asked, owners, taken } =
-            self.ask_owners(mapped).await?;
+        let (known, taken) = self.ask_owners(mapped).await?;
+        let Known { mut entries, mut verdicts, asked, owners } = known;
         diff::settle_conflicts(mapped, (&asked, &owners), &mut verdicts);
         let losers = diff::dispossessed(mapped, (&asked, &owners), &verdicts);
         self.dispossess(mapped, &losers, &mut entries).await?;
@@ -109,15 +110,17 @@ impl Conductor<'_> {
     }
 
     /// Asks the ledger, and the warehouse about rows that stand in the way according to the ledger alone: where one
-    /// has left the value, its record goes to the row that has the value now.
-    async fn ask_owners(&mut self, mapped: &Mapped) -> Result<Known> {
+    /// has left the value, its record goes to the row that has the value now. Also gives back the values whose records
+    /// others had until now: a row is found by such a value, and nothing is renamed to it.
+    async fn ask_owners(&mut self, mapped: &Mapped) -> Result<(Known, HashSet<MatchHash>)> {
         let mut waited = false;
         let mut taken = HashSet::new();
         loop {
-            let known = Known { taken: taken.clone(), ..self.ask_ledger(mapped).await? };
+            let (store, sync) = (self.ports.store.as_ref(), &self.sync.name);
+            let known = Known::ask(store, sync, mapped, self.forced).await?;
             let contested = diff::contested(mapped, (&known.asked, &known.owners));
             if contested.is_empty() {
-                return Ok(known);
+                return Ok((known, taken));
             }
             // A row on its way may be about to leave the value: first its answer, then the question (D3).
             let on_its_way = |(owner, hash): &Held| self.settler.is_pending(owner, *hash);
@@ -128,7 +131,7 @@ impl Conductor<'_> {
             }
             let released = self.release(contested).await?;
             if released.is_empty() {
-                return Ok(known);
+                return Ok((known, taken));
             }
             taken.extend(released);
         }
@@ -148,16 +151,6 @@ impl Conductor<'_> {
             entries[*row] = Some(entry);
         }
         if losers.is_empty() { Ok(()) } else { self.commit().await }
-    }
-
-    async fn ask_ledger(&self, mapped: &Mapped) -> Result<Known> {
-        let (store, sync) = (&self.ports.store, &self.sync.name);
-        let entries = store.lookup(sync, &mapped.keys).await?;
-        let verdicts = diff::compare(&mapped.fingerprints, &entries, self.forced);
-        let asked = diff::newly_matched(mapped, &entries, &verdicts);
-        let hashes: Vec<_> = asked.iter().map(|row| mapped.matches[*row]).collect();
-        let owners = store.owners(sync, &hashes).await?;
-        Ok(Known { entries, verdicts, asked, owners, taken: HashSet::new() })
     }
 
     /// Forgets, durably, which records those of the rows had that no longer hold the value; gives back the values.
@@ -373,18 +366,6 @@ impl Conductor<'_> {
 enum Found {
     ByValue,
     ById,
-}
-
-/// What the ledger knows about the mapped rows of a chunk.
-struct Known {
-    entries: Vec<Option<Entry>>,
-    verdicts: Vec<Verdict>,
-    /// Rows that take a match value they did not hold.
-    asked: Vec<usize>,
-    /// Who holds it, parallel to `asked`.
-    owners: Vec<Option<Key>>,
-    /// Values whose records others had until now: a row is found by such a value, and nothing is renamed to it.
-    taken: HashSet<MatchHash>,
 }
 
 /// How far a chunk goes: its end, and what its rows' own positions are made of.

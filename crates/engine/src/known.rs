@@ -1,0 +1,34 @@
+//! What the ledger knows about the mapped rows of a chunk; a run and a plan ask it the same question.
+
+use flow::{Entry, Key, Result, Store};
+use transform::Mapped;
+
+use crate::diff::{self, Verdict};
+
+/// The answers.
+pub(crate) struct Known {
+    pub(crate) entries: Vec<Option<Entry>>,
+    /// By the rows' own entries alone; who else wants a record is not in it yet.
+    pub(crate) verdicts: Vec<Verdict>,
+    /// Rows that take a match value they did not hold.
+    pub(crate) asked: Vec<usize>,
+    /// Who holds it, parallel to `asked`.
+    pub(crate) owners: Vec<Option<Key>>,
+}
+
+impl Known {
+    /// Asks the ledger of `sync`. With `forced`, rows that need not be sent are to be sent too.
+    pub(crate) async fn ask(
+        store: &dyn Store,
+        sync: &str,
+        mapped: &Mapped,
+        forced: bool,
+    ) -> Result<Self> {
+        let entries = store.lookup(sync, &mapped.keys).await?;
+        let verdicts = diff::compare(&mapped.fingerprints, &entries, forced);
+        let asked = diff::newly_matched(mapped, &entries, &verdicts);
+        let hashes: Vec<_> = asked.iter().map(|row| mapped.matches[*row]).collect();
+        let owners = store.owners(sync, &hashes).await?;
+        Ok(Self { entries, verdicts, asked, owners })
+    }
+}
