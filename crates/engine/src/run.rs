@@ -85,14 +85,21 @@ pub(crate) async fn execute(
         ports.metrics.delivered_watermark(&sync.name, from);
     }
     let mut findings = Vec::new();
-    let outcome = match ready(sync, ports, lease, &run).await {
-        Ok(prepared) => {
+    // Nothing has been sent yet: whoever waits here can stop at once.
+    let ready = tokio::select! {
+        biased;
+        () = options.stop.drain.cancelled() => None,
+        ready = ready(sync, ports, lease, &run) => Some(ready),
+    };
+    let outcome = match ready {
+        None => Outcome { interrupted: true, ..Outcome::default() },
+        Some(Ok(prepared)) => {
             findings.clone_from(&prepared.checked.findings);
             Conductor::new(sync, ports, lease, (prepared, &job, &options, &run))
                 .conduct(job, watch)
                 .await
         }
-        Err(error) => Outcome { error: Some(error), ..Outcome::default() },
+        Some(Err(error)) => Outcome { error: Some(error), ..Outcome::default() },
     };
     let to = outcome.reached.or(from);
     let result = finish(ports, lease, &mut run, outcome).await;

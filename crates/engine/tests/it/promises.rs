@@ -447,3 +447,19 @@ async fn a_record_that_cannot_be_renamed_is_found_by_its_new_match_value() {
     assert_eq!((report.run.counts.delivered(), report.run.counts.rejected), (1, 0));
     world.converged();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_waits_before_its_first_row_stops_when_it_is_told_to() {
+    // S3, L4
+    let world = World::new(people(0..10));
+    world.destination.busy.store(true, Ordering::SeqCst);
+    let drain = world.stop.drain.clone();
+    let began = tokio::time::Instant::now();
+    let (report, ()) = tokio::join!(world.run(), async {
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        drain.cancel();
+    });
+    assert!(began.elapsed() < std::time::Duration::from_secs(2), "{:?}", began.elapsed());
+    assert_eq!(report.unwrap().run.status, RunStatus::Interrupted);
+    assert_eq!(world.calls(), 0);
+}

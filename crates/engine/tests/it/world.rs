@@ -2,7 +2,7 @@
 //! for what must never happen.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -102,6 +102,8 @@ pub(crate) struct FakeDestination {
     pub(crate) remote: Mutex<Remote>,
     pub(crate) script: Mutex<Option<Script>>,
     pub(crate) latency: Duration,
+    /// Its rate limit is used up by somebody else.
+    pub(crate) busy: AtomicBool,
 }
 
 #[async_trait]
@@ -119,6 +121,10 @@ impl Destination for FakeDestination {
     }
 
     async fn describe(&self, object: &str) -> Result<ObjectSchema> {
+        if self.busy.load(Ordering::SeqCst) {
+            let wait = flow::Retry::After(Duration::from_secs(200));
+            return Err(Error::new(&DOWN, "the window is used up").with_retry(wait));
+        }
         let field = |name: &str, unique| Field {
             name: name.to_owned(),
             label: name.to_owned(),
@@ -448,6 +454,7 @@ impl World {
             remote: Mutex::default(),
             script: Mutex::default(),
             latency: Duration::from_millis(20),
+            busy: AtomicBool::new(false),
         });
         let store = Arc::new(FakeStore::default());
         let ports = Ports {
