@@ -63,17 +63,30 @@ fn filter(logging: &Logging) -> Result<EnvFilter> {
         1 => "info",
         // What is below our own crates stays quiet: it may show statements and headers.
         2 => {
-            "info,outflow=debug,engine=debug,reader=debug,state=debug,writer=debug,writer_crm=debug"
+            "info,outflow=debug,engine=debug,reader=debug,state=debug,writer=debug,writer_crm=debug,\
+             writer_support=debug,writer_product=debug,writer_http=debug"
         }
         _ => {
-            "info,outflow=trace,engine=trace,reader=trace,state=trace,writer=trace,writer_crm=trace"
+            "info,outflow=trace,engine=trace,reader=trace,state=trace,writer=trace,writer_crm=trace,\
+             writer_support=trace,writer_product=trace,writer_http=trace"
         }
     }))
 }
 
 /// Crates whose log lines hold constant sentences, and no row value, key or secret.
-const OURS: &[&str] =
-    &["outflow", "engine", "reader", "state", "writer", "writer_crm", "transform", "simulator"];
+const OURS: &[&str] = &[
+    "outflow",
+    "engine",
+    "reader",
+    "state",
+    "writer",
+    "writer_crm",
+    "writer_support",
+    "writer_product",
+    "writer_http",
+    "transform",
+    "simulator",
+];
 
 /// What is below our own crates may log statements, headers and notices: of that only warnings are shown, whatever
 /// filter is asked for (X1).

@@ -227,6 +227,7 @@ impl Caller {
             match_on: Arc::clone(&self.match_on),
             payload: part.call.payload.clone(),
             record_ids: part.call.rows.iter().filter_map(|row| row.record_id.clone()).collect(),
+            job: None,
             run_id: Arc::clone(&self.run_id),
         };
         delivery.requests += 1;
@@ -279,9 +280,9 @@ impl Caller {
                     let answer = Answer::Delivered { created, remote_id };
                     delivery.settled.push((row.clone(), answer));
                 }
-                Outcome::AcceptedUnverified => {
+                Outcome::AcceptedUnverified { remote_id } => {
                     let created = row.prior.match_hash.is_none();
-                    let answer = Answer::Delivered { created, remote_id: None };
+                    let answer = Answer::Delivered { created, remote_id };
                     delivery.settled.push((row.clone(), answer));
                 }
                 Outcome::Rejected { .. } if row.record_id.is_some() => unrenamed.push(index as u32),

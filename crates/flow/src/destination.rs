@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::{Code, Payload, Result};
+use crate::{Code, JobLimits, Journal, KeepsJobs, Payload, ReadsBack, Result};
 
 /// What a sync does at its destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
@@ -70,6 +70,15 @@ pub enum NullRule {
     Impossible,
 }
 
+/// What can be done with the record of a row that left the model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Removal {
+    /// It is deleted, as the destination's options say: to a bin, or for good.
+    Delete,
+    /// Some of its fields are set.
+    Update,
+}
+
 /// What a destination can do with an object; asked before, not learned by failing.
 #[derive(Debug, Clone)]
 pub struct Limits {
@@ -87,6 +96,28 @@ pub struct Limits {
     pub null_rule: NullRule,
     /// Whether a record can be addressed by its id while its match value changes.
     pub renames: bool,
+    /// What can be done with records of rows that left the model, addressed by their ids.
+    pub removals: &'static [Removal],
+    /// When rows are sent as a job; `None` where the destination has no jobs.
+    pub jobs: Option<JobLimits>,
+    /// Longest time after which a request that was not answered can still take effect (D4).
+    pub apply_max: Duration,
+}
+
+impl Limits {
+    /// As little as a destination can promise: upserts of one row a call, attributed to it.
+    pub const LEAST: Self = Self {
+        rows_max: 1,
+        bytes_max: 1 << 20,
+        in_flight_max: 1,
+        modes: &[Mode::Upsert],
+        attribution: Attribution::Single,
+        null_rule: NullRule::Impossible,
+        renames: false,
+        removals: &[],
+        jobs: None,
+        apply_max: Duration::from_secs(60),
+    };
 }
 
 /// The type of a destination field, which the mapping is checked against.
@@ -169,11 +200,15 @@ pub struct WriteBatch {
     pub mode: Mode,
     /// Fields a record is found by; each is a column of the payload, never null or absent.
     pub match_on: Arc<[String]>,
-    /// The mapped rows, at most `Limits::rows_max`.
+    /// The mapped rows, at most `Limits::rows_max`; as a job, at most `JobLimits::rows_max`. With [`Mode::Delete`] only
+    /// the fields of `match_on`, and no field at all where records are addressed by id.
     pub payload: Payload,
-    /// The destination's ids of records whose match value changes with this batch, one per row. Such a record is
-    /// addressed by its id, so that it is renamed and not doubled. Empty: every record is found by `match_on`.
+    /// The destination's ids of the records, one per row: where the match value changes with this batch, so that the
+    /// record is renamed and not doubled; and where the row left the model. Then `mode` is [`Mode::Delete`], or
+    /// [`Mode::Update`] with the fields to set. Empty: every record is found by `match_on`.
     pub record_ids: Vec<String>,
+    /// The rows are sent as one job, written down here. `None`: by one call.
+    pub job: Option<Arc<dyn Journal>>,
     /// Unique to the run; for request ids and attribution.
     pub run_id: Arc<str>,
 }
@@ -185,11 +220,15 @@ pub enum Outcome {
     Delivered {
         /// Whether the record is new, where the destination says so.
         created: Option<bool>,
-        /// The destination's own record id, where it gives one.
+        /// The destination's own record id, where it gives one; else whatever else addresses the record. Rows that leave
+        /// the model later are removed by it.
         remote_id: Option<String>,
     },
     /// The destination took the row and will apply it later, without saying whether that worked.
-    AcceptedUnverified,
+    AcceptedUnverified {
+        /// How the record can be addressed from now on, where the destination has such a thing.
+        remote_id: Option<String>,
+    },
     /// Not applied; try again.
     Retry {
         /// Not before so long.
@@ -257,4 +296,14 @@ pub trait Destination: Send + Sync {
     /// When the call as a whole failed. `Kind::Poison`: refused because of rows it does not name, nothing
     /// applied; the engine bisects. An error that [`crate::Error::is_ambiguous`] may have been applied.
     async fn write(&self, batch: &WriteBatch) -> Result<Receipt>;
+
+    /// Reading records back, where the destination offers it.
+    fn reads_back(&self) -> Option<&dyn ReadsBack> {
+        None
+    }
+
+    /// Finding jobs of earlier runs again, where the destination works by jobs ([`Limits::jobs`]).
+    fn keeps_jobs(&self) -> Option<&dyn KeepsJobs> {
+        None
+    }
 }

@@ -5,9 +5,11 @@ mod code;
 mod column;
 mod destination;
 mod error;
+mod job;
 mod key;
 pub mod metrics;
 mod payload;
+mod read_back;
 mod reject;
 mod secret;
 mod source;
@@ -19,11 +21,13 @@ pub use code::Code;
 pub use column::text_at;
 pub use destination::{
     Attribution, Destination, Field, FieldKind, Limits, Mode, NullRule, ObjectSchema, Outcome,
-    Receipt, WriteBatch,
+    Receipt, Removal, WriteBatch,
 };
 pub use error::{Error, Kind, Result, Retry};
+pub use job::{JobLimits, Journal, KeepsJobs, OpenJob, Resumed};
 pub use key::Key;
 pub use payload::{Fingerprint, MatchHash, Payload};
+pub use read_back::{Found, ReadBack, ReadsBack, Records};
 pub use reject::{Reject, Stage};
 pub use secret::Secret;
 pub use source::{

@@ -48,6 +48,7 @@ fn batch(object: &str, match_on: &str, columns: Vec<(&str, ArrayRef)>) -> WriteB
         match_on: Arc::new([match_on.to_owned()]),
         payload: Payload { fields: fields.expect("columns of one length"), absent },
         record_ids: Vec::new(),
+        job: None,
         run_id: "run".into(),
     }
 }

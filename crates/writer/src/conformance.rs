@@ -135,6 +135,7 @@ impl Bench {
                 absent: vec![None, Some(absent)],
             },
             record_ids: Vec::new(),
+            job: None,
             run_id: "conformance".into(),
         }
     }
@@ -403,7 +404,7 @@ async fn an_unreachable_destination_was_sent_nothing(kind: &DestinationKind) {
 }
 
 fn is_landed(outcome: &Outcome) -> bool {
-    matches!(outcome, Outcome::Delivered { .. } | Outcome::AcceptedUnverified)
+    matches!(outcome, Outcome::Delivered { .. } | Outcome::AcceptedUnverified { .. })
 }
 
 /// A schema lists each field once.

@@ -82,6 +82,7 @@ impl Destination for Acme {
             attribution: Attribution::ReturnedKey,
             null_rule: NullRule::EmptyString,
             renames: false,
+            ..Limits::LEAST
         })
     }
 

@@ -46,8 +46,15 @@ pub struct Catalog {
 }
 
 /// What this build of outflow knows.
-pub const CATALOG: Catalog =
-    Catalog { sources: reader::SOURCES, destinations: &[writer_crm::DESTINATIONS] };
+pub const CATALOG: Catalog = Catalog {
+    sources: reader::SOURCES,
+    destinations: &[
+        writer_crm::DESTINATIONS,
+        writer_support::DESTINATIONS,
+        writer_product::DESTINATIONS,
+        writer_http::DESTINATIONS,
+    ],
+};
 
 impl Catalog {
     /// Every type, warehouses first.

@@ -117,6 +117,7 @@ impl Destination for FakeDestination {
             attribution: Attribution::EchoedId,
             null_rule: NullRule::EmptyString,
             renames: true,
+            ..Limits::LEAST
         })
     }
 

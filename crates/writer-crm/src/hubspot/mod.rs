@@ -129,6 +129,7 @@ impl Destination for HubSpot {
             attribution: Attribution::EchoedId,
             null_rule: NullRule::EmptyString,
             renames: true,
+            ..Limits::LEAST
         })
     }
 

@@ -48,6 +48,7 @@ fn batch(columns: Vec<(&str, ArrayRef)>) -> WriteBatch {
         mode: Mode::Upsert,
         match_on: Arc::new(["email".to_owned()]),
         record_ids: Vec::new(),
+        job: None,
         payload: Payload { fields, absent },
         run_id: "01890000-0000-7000-8000-000000000000".into(),
     }

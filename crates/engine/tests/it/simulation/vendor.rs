@@ -106,6 +106,7 @@ impl Destination for SimDestination {
             attribution: Attribution::EchoedId,
             null_rule: NullRule::EmptyString,
             renames: state.weather.renames,
+            ..Limits::LEAST
         })
     }
 

@@ -17,6 +17,7 @@ fn batch(emails: &[&str]) -> WriteBatch {
         mode: Mode::Upsert,
         match_on: Arc::new(["email".to_owned()]),
         record_ids: Vec::new(),
+        job: None,
         payload: Payload { fields, absent: vec![None] },
         run_id: "run".into(),
     }
@@ -58,7 +59,7 @@ fn check(emails: &[&str], body: &str, expected: &[&str]) {
             }
             Outcome::Retry { reason, .. } => format!("retry {reason}"),
             Outcome::Unknown { reason } => format!("? {reason}"),
-            Outcome::AcceptedUnverified => "accepted".to_owned(),
+            Outcome::AcceptedUnverified { .. } => "accepted".to_owned(),
         })
         .collect();
     assert_eq!(words, expected, "{body}");
