@@ -4,7 +4,8 @@ use std::io::Write as _;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, PrimitiveArray, StringArray};
 use arrow::datatypes::{
-    DataType, Date32Type, Int16Type, Int32Type, Int64Type, TimeUnit, TimestampMicrosecondType,
+    DataType, Date32Type, Field, Float64Type, Int16Type, Int32Type, Int64Type, TimeUnit,
+    TimestampMicrosecondType,
 };
 
 /// Decimals of a second in a date with time; what is beyond is cut off, never rounded up.
@@ -37,6 +38,9 @@ pub struct Cells<'a> {
 #[derive(Debug)]
 enum CellKind<'a> {
     Text(&'a StringArray),
+    /// Text that is one JSON value, exact numbers included.
+    Json(&'a StringArray),
+    Float(&'a PrimitiveArray<Float64Type>),
     Boolean(&'a BooleanArray),
     Int16(&'a PrimitiveArray<Int16Type>),
     Int32(&'a PrimitiveArray<Int32Type>),
@@ -61,10 +65,24 @@ impl<'a> Cells<'a> {
             DataType::Timestamp(TimeUnit::Microsecond, _) => {
                 CellKind::Moment(column.as_primitive())
             }
+            DataType::Float64 => CellKind::Float(column.as_primitive()),
             DataType::List(_) => CellKind::List,
             _ => CellKind::Other,
         };
         Self { column, kind, spelling }
+    }
+
+    /// As [`Cells::new`], for a column whose field says what its text means: text that is JSON by Arrow's canonical
+    /// extension `arrow.json` (<https://arrow.apache.org/docs/format/CanonicalExtensions.html>) is JSON in the body, too.
+    pub fn of(field: &Field, column: &'a ArrayRef, spelling: Spelling) -> Self {
+        let mut cells = Self::new(column, spelling);
+        let extension = field.metadata().get("ARROW:extension:name");
+        if let (CellKind::Text(texts), Some("arrow.json")) =
+            (&cells.kind, extension.map(String::as_str))
+        {
+            cells.kind = CellKind::Json(texts);
+        }
+        cells
     }
 
     /// Whether the cell is null.
@@ -81,9 +99,40 @@ impl<'a> Cells<'a> {
         out.push(b'"');
     }
 
+    /// Appends the cell as the JSON value it is: a number, `true`, a list, an object, else a string; `null` for null.
+    pub fn push_json(&self, row: usize, out: &mut Vec<u8>) {
+        if self.is_null(row) {
+            out.extend_from_slice(b"null");
+            return;
+        }
+        match &self.kind {
+            CellKind::Json(cells) => out.extend_from_slice(cells.value(row).as_bytes()),
+            CellKind::Boolean(_) | CellKind::Int16(_) | CellKind::Int32(_) | CellKind::Int64(_) => {
+                self.push_text(row, out);
+            }
+            CellKind::Float(cells) if cells.value(row).is_finite() => self.push_text(row, out),
+            CellKind::Other if self.column.data_type().is_numeric() => {
+                out.extend_from_slice(flow::text_at(self.column, row).as_bytes());
+            }
+            CellKind::List => {
+                let items = self.column.as_list::<i32>().value(row);
+                let cells = Cells::new(&items, self.spelling);
+                out.push(b'[');
+                for item in 0..items.len() {
+                    if item > 0 {
+                        out.push(b',');
+                    }
+                    cells.push_json(item, out);
+                }
+                out.push(b']');
+            }
+            _ => self.push_string(row, out),
+        }
+    }
+
     fn push_text(&self, row: usize, out: &mut Vec<u8>) {
         match &self.kind {
-            CellKind::Text(cells) => push_escaped(cells.value(row), out),
+            CellKind::Text(cells) | CellKind::Json(cells) => push_escaped(cells.value(row), out),
             CellKind::Boolean(cells) => {
                 out.extend_from_slice(if cells.value(row) { b"true" } else { b"false" });
             }
@@ -102,7 +151,7 @@ impl<'a> Cells<'a> {
                 }
             }
             CellKind::List => self.push_list(row, out),
-            CellKind::Other => self.push_canonical(row, out),
+            CellKind::Float(_) | CellKind::Other => self.push_canonical(row, out),
         }
     }
 

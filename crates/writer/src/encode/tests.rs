@@ -1,5 +1,6 @@
 //! What cells look like in a JSON body, compared with serde_json and chrono as referees.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -149,4 +150,44 @@ proptest! {
         push_integer(value, &mut out);
         prop_assert_eq!(String::from_utf8(out).expect("ASCII"), value.to_string());
     }
+}
+
+#[test]
+fn a_json_value_keeps_its_type_and_exact_digits() {
+    let json = |field: Field, column: ArrayRef| -> Vec<String> {
+        let cells = Cells::of(&field, &column, SPELLING);
+        (0..column.len())
+            .map(|row| {
+                let mut out = Vec::new();
+                cells.push_json(row, &mut out);
+                let text = String::from_utf8(out).expect("UTF-8");
+                let _: serde_json::Value = serde_json::from_str(&text).expect("valid JSON");
+                text
+            })
+            .collect()
+    };
+    let plain = |data_type: DataType| Field::new("a", data_type, true);
+    let text: ArrayRef = Arc::new(StringArray::from(vec![Some("1\"2"), None, Some("[1]")]));
+    assert_eq!(json(plain(DataType::Utf8), Arc::clone(&text)), ["\"1\\\"2\"", "null", "\"[1]\""]);
+    let documents: ArrayRef =
+        Arc::new(StringArray::from(vec!["{\"a\":[1,null]}", "12345678901234567890.123456789"]));
+    let meaning = [("ARROW:extension:name".to_owned(), "arrow.json".to_owned())];
+    let field = plain(DataType::Utf8).with_metadata(HashMap::from(meaning));
+    assert_eq!(json(field, documents), ["{\"a\":[1,null]}", "12345678901234567890.123456789"]);
+    let numbers: ArrayRef = Arc::new(Int64Array::from(vec![i64::MIN, 7]));
+    assert_eq!(json(plain(DataType::Int64), numbers), ["-9223372036854775808", "7"]);
+    let floats: ArrayRef = Arc::new(Float64Array::from(vec![0.1, 1e21, f64::NAN]));
+    let expected = ["0.1", "1000000000000000000000", "\"NaN\""];
+    assert_eq!(json(plain(DataType::Float64), floats), expected);
+    let decimals: ArrayRef =
+        Arc::new(Decimal128Array::from(vec![1250]).with_precision_and_scale(10, 2).expect("fits"));
+    assert_eq!(json(plain(DataType::Decimal128(10, 2)), decimals), ["12.5"]);
+    let truths: ArrayRef = Arc::new(BooleanArray::from(vec![true]));
+    assert_eq!(json(plain(DataType::Boolean), truths), ["true"]);
+    let days: ArrayRef = Arc::new(Date32Array::from(vec![0]));
+    assert_eq!(json(plain(DataType::Date32), days), ["\"1970-01-01\""]);
+    let mut lists = ListBuilder::new(StringBuilder::new());
+    lists.append_value([Some("a"), None]);
+    let lists: ArrayRef = Arc::new(lists.finish());
+    assert_eq!(json(plain(lists.data_type().clone()), Arc::clone(&lists)), ["[\"a\",null]"]);
 }
