@@ -61,7 +61,7 @@ pub struct Request {
     pub path: String,
     /// What it does, for metrics: a word out of a small closed set, for example `upsert`.
     pub operation: &'static str,
-    /// JSON body.
+    /// Body; JSON, unless a header of the request names another type.
     pub body: Option<Vec<u8>>,
 }
 
@@ -156,12 +156,23 @@ impl Client {
     /// Only where no status came: [`E2001_UNREACHABLE`], [`E2002_TLS`] and [`E2014_BASE_URL`] when nothing was
     /// sent, [`E2003_NO_ANSWER`] (ambiguous) when something was.
     pub async fn send(&self, request: Request) -> Result<Reply> {
+        self.send_with(request, HeaderMap::new()).await
+    }
+
+    /// As [`Client::send`], with headers of this request alone. They win over the client's own, and over the content
+    /// type, which is JSON unless they say otherwise.
+    ///
+    /// # Errors
+    /// As [`Client::send`].
+    pub async fn send_with(&self, request: Request, headers: HeaderMap) -> Result<Reply> {
         let began = Instant::now();
         let body_bytes = request.body.as_ref().map_or(0, Vec::len) as u64;
         let mut http = self.http.request(request.method, self.base_url.join(&request.path));
         if let Some(body) = request.body {
             http = http.header(reqwest::header::CONTENT_TYPE, "application/json").body(body);
         }
+        // This replaces headers of the same name.
+        http = http.headers(headers);
         let answer = match http.send().await {
             Ok(response) => Ok(self.read(response).await),
             Err(error) => Err(error),

@@ -182,3 +182,26 @@ fn a_token_is_checked_and_never_shown() {
     let client = client("http://127.0.0.1:1", Duration::from_secs(1), None);
     assert!(!format!("{client:?}").contains("pat-secret"));
 }
+
+#[tokio::test]
+async fn headers_of_one_request_win_over_those_of_the_client() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("bound");
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("a request");
+        let mut got = [0; 4096];
+        let length = stream.read(&mut got).expect("it is read");
+        let _ = stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n");
+        String::from_utf8_lossy(&got[..length]).to_lowercase()
+    });
+    let client = client(&format!("http://{address}"), Duration::from_secs(20), None);
+    let headers = [("content-type", "text/csv"), ("authorization", "Bearer other")];
+    let headers = headers
+        .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
+    let request = Request { method: Method::PUT, body: Some(b"a,b".to_vec()), ..request() };
+    let reply = client.send_with(request, HeaderMap::from_iter(headers)).await.expect("an answer");
+    assert_eq!(reply.status, 204);
+    let got = server.join().expect("the server");
+    assert!(got.contains("content-type: text/csv\r\n") && !got.contains("json"), "{got}");
+    assert!(got.contains("bearer other\r\n") && !got.contains("pat-secret"), "{got}");
+}
