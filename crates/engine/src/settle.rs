@@ -223,6 +223,7 @@ impl Settler {
             rejected: None,
             match_hash: Some(row.match_hash),
             remote_id: remote_id.or(row.prior.remote_id),
+            gone: None,
         };
         self.next.commit.ledger.push(LedgerChange { key: row.key, entry });
     }

@@ -31,12 +31,12 @@ pub use read_back::{Found, ReadBack, ReadsBack, Records};
 pub use reject::{Reject, Stage};
 pub use secret::Secret;
 pub use source::{
-    Batch, Changes, Checked, ColumnInfo, Fault, Finding, Model, Opening, Position, Read,
+    Batch, Changes, Checked, ColumnInfo, Fault, Finding, Model, Opening, Position, REMOVED, Read,
     ReadRequest, Relation, SOURCE_TYPE, Scope, Source,
 };
 pub use store::{
-    BackfillProgress, Commit, Entry, Lease, LedgerChange, RejectRecord, RunCounts, RunRecord,
-    RunStatus, Store, StoredWatermark, Target, Trigger,
+    BackfillProgress, Commit, Entry, Gone, GoneHow, Lease, LedgerChange, RejectRecord, RunCounts,
+    RunRecord, RunStatus, Store, StoredWatermark, Target, Trigger,
 };
 pub use watermark::Watermark;
 

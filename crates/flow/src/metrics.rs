@@ -482,6 +482,7 @@ impl Metrics {
         self.rows_unchanged_total.with_label_values(&[sync]).inc_by(counts.unchanged);
         self.rows_delivered_total.with_label_values(&[sync, "create"]).inc_by(counts.created);
         self.rows_delivered_total.with_label_values(&[sync, "update"]).inc_by(counts.updated);
+        self.rows_delivered_total.with_label_values(&[sync, "delete"]).inc_by(counts.removed);
         for (stage, code, rows) in rejected {
             self.rows_rejected_total.with_label_values(&[sync, stage.as_str(), code]).inc_by(*rows);
         }

@@ -18,7 +18,13 @@ pub struct Model {
     pub primary_key: Vec<String>,
     /// How changes are found.
     pub changes: Changes,
+    /// A condition of the warehouse's language; a row for which it is true counts as one that left the model. Every read
+    /// then has the Boolean column [`REMOVED`], never null.
+    pub removed_when: Option<String>,
 }
+
+/// The column that says whether [`Model::removed_when`] holds for a row.
+pub const REMOVED: &str = "outflow.removed";
 
 /// Where a model's rows come from.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -37,6 +37,39 @@ pub struct Entry {
     pub match_hash: Option<MatchHash>,
     /// The destination's record id, where it gives one.
     pub remote_id: Option<String>,
+    /// The row left the model. `None` while it is there, or has not been missed yet.
+    pub gone: Option<Gone>,
+}
+
+/// A row that left the model, and that its sync still knows a record of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gone {
+    /// When a read first found it gone, in microseconds since 1970; coming back ends it.
+    pub since: i64,
+    /// How that is known, or that it was acted upon.
+    pub how: GoneHow,
+}
+
+/// How it is known that a row left the model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GoneHow {
+    /// A complete read did not contain it.
+    Absent,
+    /// The row is there and says so itself ([`crate::Model::removed_when`]).
+    Said,
+    /// Its record was updated as a removed one; there is nothing left to do unless it comes back.
+    Settled,
+}
+
+impl GoneHow {
+    /// The word used in state.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Absent => "absent",
+            Self::Said => "said",
+            Self::Settled => "settled",
+        }
+    }
 }
 
 /// A new memory of one row; replaces the old one.
@@ -81,7 +114,8 @@ pub struct BackfillProgress {
     pub rows: u64,
 }
 
-/// Row accounting of a run: `read = unchanged + delivered + rejected + parked`.
+/// Row accounting of a run: `read = unchanged + delivered + rejected + parked`, and beside it, for rows that left the
+/// model, `gone = removed + gone_waiting + gone_ignored + gone_failed`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct RunCounts {
     /// Rows read from the warehouse.
@@ -100,6 +134,16 @@ pub struct RunCounts {
     pub requests: u64,
     /// Write calls made again after a failure.
     pub retries: u64,
+    /// Rows that left the model and whose record was not acted on before this run.
+    pub gone: u64,
+    /// Records of such rows that the destination acknowledged as removed.
+    pub removed: u64,
+    /// Rows that are not acted on yet: their grace is not over, or the run could not come to them.
+    pub gone_waiting: u64,
+    /// Rows that need nothing: `action: ignore`, no record, or a record that another row has now.
+    pub gone_ignored: u64,
+    /// Rows whose record could not be removed; each is an open reject.
+    pub gone_failed: u64,
 }
 
 impl RunCounts {
@@ -108,13 +152,20 @@ impl RunCounts {
         self.created + self.updated
     }
 
-    /// Rows read that are in no other count; anything but 0 is a bug.
+    /// Rows read that are in no other count, or, where those are in order, rows gone that are in no other count;
+    /// anything but 0 is a bug.
     pub fn unaccounted(&self) -> i128 {
-        i128::from(self.read)
+        let read = i128::from(self.read)
             - i128::from(self.unchanged)
             - i128::from(self.delivered())
             - i128::from(self.rejected)
-            - i128::from(self.parked)
+            - i128::from(self.parked);
+        let gone = i128::from(self.gone)
+            - i128::from(self.removed)
+            - i128::from(self.gone_waiting)
+            - i128::from(self.gone_ignored)
+            - i128::from(self.gone_failed);
+        if read == 0 { gone } else { read }
     }
 }
 
@@ -240,6 +291,8 @@ pub struct Commit {
     pub rejects: Vec<Reject>,
     /// Rows whose open reject is over.
     pub resolved: Vec<Key>,
+    /// Rows that are forgotten altogether: their ledger entries are gone after this, whatever `ledger` says.
+    pub forgotten: Vec<Key>,
     /// The new watermark; `None` leaves it.
     pub watermark: Option<StoredWatermark>,
     /// The new progress of a backfill; `None` leaves it.
@@ -289,6 +342,16 @@ pub trait Store: Send + Sync {
     /// Rows of `sync` that were acknowledged with one of these record ids: the id and the row's key. May look through the
     /// whole ledger; asked only before a record is renamed whose last write nobody heard of.
     async fn holders(&self, sync: &str, record_ids: &[String]) -> Result<Vec<(String, Key)>>;
+
+    /// The first `rows` rows of the ledger of `sync` after the key `after`, in canonical key order (by bytes); fewer only
+    /// at the end.
+    async fn scan(&self, sync: &str, after: Option<&Key>, rows: usize)
+    -> Result<Vec<(Key, Entry)>>;
+
+    /// As [`Store::scan`], but only rows that left the model and are not settled: what a run may have to act on. Must not
+    /// look through the whole ledger.
+    async fn gone(&self, sync: &str, after: Option<&Key>, rows: usize)
+    -> Result<Vec<(Key, Entry)>>;
 
     /// Forgets the acknowledged fingerprints of these rows, before a request that changes them goes out (D4).
     async fn mark_dirty(&self, lease: &Lease, keys: &[Key]) -> Result<()>;

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use flow::{Entry, Fingerprint, Key, LedgerChange, MatchHash, Result};
+use flow::{Entry, Fingerprint, Gone, GoneHow, Key, LedgerChange, MatchHash, Result};
 use rusqlite::types::ValueRef;
 use rusqlite::{CachedStatement, Connection, Row, Transaction, params};
 use xxhash_rust::xxh3::xxh3_64;
@@ -16,7 +16,12 @@ const READING: &str = "reading the ledger";
 const WRITING: &str = "writing the ledger";
 
 /// The columns behind an [`Entry`], in the order of [`Stored::read`].
-const COLUMNS: &str = "acknowledged, rejected, match_hash, remote_id, seq, sum";
+const COLUMNS: &str =
+    "acknowledged, rejected, match_hash, remote_id, seq, sum, gone_since, gone_how";
+/// Where the key stands behind [`COLUMNS`].
+const KEY: usize = 8;
+
+const HOW: [GoneHow; 3] = [GoneHow::Absent, GoneHow::Said, GoneHow::Settled];
 
 /// A row's 16-byte values as they lie in the file.
 type Hash = Option<[u8; 16]>;
@@ -29,6 +34,8 @@ struct Stored {
     remote_id: Option<String>,
     seq: i64,
     sum: i64,
+    gone_since: Option<i64>,
+    gone_how: Option<String>,
 }
 
 impl Stored {
@@ -40,6 +47,8 @@ impl Stored {
             remote_id: row.get(3)?,
             seq: row.get(4)?,
             sum: row.get(5)?,
+            gone_since: row.get(6)?,
+            gone_how: row.get(7)?,
         })
     }
 
@@ -51,11 +60,13 @@ impl Stored {
             remote_id: entry.remote_id.clone(),
             seq,
             sum: 0,
+            gone_since: entry.gone.map(|gone| gone.since),
+            gone_how: entry.gone.map(|gone| gone.how.as_str().to_owned()),
         }
     }
 
     fn sum(&self, checksum: &mut Checksum, sync: i64, key: &str) -> i64 {
-        checksum
+        let checksum = checksum
             .begin(TABLE)
             .int(sync)
             .bytes(key.as_bytes())
@@ -63,8 +74,14 @@ impl Stored {
             .maybe_bytes(self.rejected.as_ref().map(<[u8; 16]>::as_slice))
             .maybe_bytes(self.match_hash.as_ref().map(<[u8; 16]>::as_slice))
             .maybe_bytes(self.remote_id.as_deref().map(str::as_bytes))
-            .int(self.seq)
-            .sum()
+            .int(self.seq);
+        // Rows written before there was such a thing as being gone have their sums without it.
+        if self.gone_since.is_some() || self.gone_how.is_some() {
+            checksum
+                .maybe_int(self.gone_since)
+                .maybe_bytes(self.gone_how.as_deref().map(str::as_bytes));
+        }
+        checksum.sum()
     }
 
     fn verify(&self, checksum: &mut Checksum, sync: i64, key: &str) -> Result<()> {
@@ -78,6 +95,10 @@ impl Stored {
             rejected: self.rejected.map(|hash| Fingerprint(number(hash))),
             match_hash: self.match_hash.map(|hash| MatchHash(number(hash))),
             remote_id: self.remote_id,
+            gone: self.gone_since.zip(self.gone_how).and_then(|(since, word)| {
+                let how = HOW.into_iter().find(|how| how.as_str() == word)?;
+                Some(Gone { since, how })
+            }),
         }
     }
 }
@@ -125,7 +146,7 @@ pub(crate) fn owners(
         let mut rows = statement.query(params![sync, wanted]).during(READING)?;
         let Some(row) = rows.next().during(READING)? else { continue };
         let stored = Stored::read(row).during(READING)?;
-        let key: String = row.get(6).during(READING)?;
+        let key: String = row.get(KEY).during(READING)?;
         stored.verify(&mut checksum, sync, &key)?;
         owners[index] = Some(Key::from_stored(key));
     }
@@ -150,11 +171,67 @@ pub(crate) fn holders(
         if !stored.remote_id.as_deref().is_some_and(|id| wanted.contains(id)) {
             continue;
         }
-        let key: String = row.get(6).during(READING)?;
+        let key: String = row.get(KEY).during(READING)?;
         stored.verify(&mut checksum, sync, &key)?;
         holders.extend(stored.into_entry().remote_id.map(|id| (id, Key::from_stored(key))));
     }
     Ok(holders)
+}
+
+/// Which rows of the ledger are listed.
+#[derive(Clone, Copy)]
+pub(crate) enum Listed {
+    All,
+    /// Those that left the model and are not settled.
+    Gone,
+}
+
+/// The first `rows` rows after the key `after`, in the order of the key's bytes.
+pub(crate) fn list(
+    connection: &Connection,
+    sync: i64,
+    (listed, after, rows): (Listed, Option<&Key>, usize),
+) -> Result<Vec<(Key, Entry)>> {
+    let only = match listed {
+        Listed::All => "",
+        Listed::Gone => {
+            "INDEXED BY ledger_by_gone WHERE gone_since IS NOT NULL AND gone_how <> 'settled' AND"
+        }
+    };
+    let only = if only.is_empty() { "WHERE" } else { only };
+    let sql = format!(
+        "SELECT {COLUMNS}, key FROM ledger {only} sync = ?1 AND (?2 IS NULL OR key > ?2) \
+         ORDER BY key LIMIT ?3"
+    );
+    let mut statement = connection.prepare_cached(&sql).during(READING)?;
+    let limit = i64::try_from(rows).unwrap_or(i64::MAX);
+    let mut found =
+        statement.query(params![sync, after.map(Key::as_str), limit]).during(READING)?;
+    let mut checksum = Checksum::default();
+    let mut list = Vec::new();
+    while let Some(row) = found.next().during(READING)? {
+        let stored = Stored::read(row).during(READING)?;
+        let key: String = row.get(KEY).during(READING)?;
+        stored.verify(&mut checksum, sync, &key)?;
+        list.push((Key::from_stored(key), stored.into_entry()));
+    }
+    Ok(list)
+}
+
+/// Forgets these rows altogether.
+pub(crate) fn forget(
+    transaction: &Transaction<'_>,
+    sync: &mut SyncRow,
+    keys: &[Key],
+) -> Result<()> {
+    let mut delete = transaction
+        .prepare_cached("DELETE FROM ledger WHERE sync = ?1 AND key = ?2")
+        .during(WRITING)?;
+    for key in keys {
+        let rows = delete.execute((sync.id, key.as_str())).during(WRITING)?;
+        sync.ledger_rows -= i64::try_from(rows).expect("one row at most");
+    }
+    Ok(())
 }
 
 /// Replaces the memories of these rows; a later change of one row wins over an earlier one.
@@ -169,15 +246,15 @@ pub(crate) fn put(
     numbered.sort_by(|(_, a), (_, b)| a.key.cmp(&b.key));
     let mut insert = transaction
         .prepare_cached(
-            "INSERT INTO ledger (sync, key, acknowledged, rejected, match_hash, remote_id, seq, sum) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (sync, key) DO NOTHING",
+            "INSERT INTO ledger (sync, key, acknowledged, rejected, match_hash, remote_id, seq, sum, \
+             gone_since, gone_how) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT (sync, key) DO NOTHING",
         )
         .during(WRITING)?;
     let mut update = update_matched(transaction)?;
     let mut replace = transaction
         .prepare_cached(
             "UPDATE ledger SET acknowledged = ?3, rejected = ?4, match_hash = ?5, remote_id = ?6, \
-             seq = ?7, sum = ?8 WHERE sync = ?1 AND key = ?2",
+             seq = ?7, sum = ?8, gone_since = ?9, gone_how = ?10 WHERE sync = ?1 AND key = ?2",
         )
         .during(WRITING)?;
     let mut checksum = Checksum::default();
@@ -225,8 +302,8 @@ fn select(statement: &mut CachedStatement<'_>, sync: i64, key: &Key) -> Result<O
 fn update_matched<'a>(transaction: &'a Transaction<'_>) -> Result<CachedStatement<'a>> {
     transaction
         .prepare_cached(
-            "UPDATE ledger SET acknowledged = ?3, rejected = ?4, remote_id = ?6, seq = ?7, sum = ?8 \
-             WHERE sync = ?1 AND key = ?2 AND match_hash IS ?5",
+            "UPDATE ledger SET acknowledged = ?3, rejected = ?4, remote_id = ?6, seq = ?7, sum = ?8, \
+             gone_since = ?9, gone_how = ?10 WHERE sync = ?1 AND key = ?2 AND match_hash IS ?5",
         )
         .during(WRITING)
 }
@@ -241,7 +318,9 @@ fn write(statement: &mut CachedStatement<'_>, sync: i64, key: &str, row: &Stored
             row.match_hash,
             row.remote_id,
             row.seq,
-            row.sum
+            row.sum,
+            row.gone_since,
+            row.gone_how
         ])
         .during(WRITING)
 }
@@ -257,7 +336,7 @@ pub(crate) fn check(connection: &Connection, sync: &SyncRow) -> Result<()> {
     let mut found = statement.query([sync.id]).during(READING)?;
     while let Some(row) = found.next().during(READING)? {
         let stored = Stored::read(row).during(READING)?;
-        let key = row.get_ref(6).and_then(|key| Ok(key.as_str()?)).during(READING)?;
+        let key = row.get_ref(KEY).and_then(|key| Ok(key.as_str()?)).during(READING)?;
         stored.verify(&mut checksum, sync.id, key)?;
         rows += 1;
         matched ^= stored.match_hash.map_or(0, |hash| link(&hash, key));

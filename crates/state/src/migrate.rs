@@ -11,7 +11,10 @@ use crate::directory;
 use crate::fault::While;
 
 /// The migrations in order; a state's version is how many of them it has seen.
-pub(crate) const MIGRATIONS: &[&str] = &[include_str!("../../../sql/state/0001_state.sql")];
+pub(crate) const MIGRATIONS: &[&str] = &[
+    include_str!("../../../sql/state/0001_state.sql"),
+    include_str!("../../../sql/state/0002_delivery.sql"),
+];
 
 /// How many migrations there are, as the state's version.
 pub(crate) fn newest(migrations: &[&str]) -> i32 {

@@ -13,8 +13,8 @@ const WRITING: &str = "writing the run history";
 const RUNS_KEPT_MAX: u32 = 10_000;
 
 const SELECT: &str = "SELECT runs.id, syncs.name, trigger_kind, status, started_at, ended_at, read_rows, \
-     unchanged, created, updated, rejected, parked, requests, retries, error \
-     FROM runs JOIN syncs ON syncs.id = runs.sync";
+     unchanged, created, updated, rejected, parked, requests, retries, error, \
+     gone, removed, gone_waiting, gone_ignored, gone_failed FROM runs JOIN syncs ON syncs.id = runs.sync";
 
 const TRIGGERS: [Trigger; 4] =
     [Trigger::Manual, Trigger::Schedule, Trigger::Event, Trigger::Backfill];
@@ -35,13 +35,16 @@ pub(crate) fn put(transaction: &Transaction<'_>, sync: i64, run: &RunRecord) -> 
     let changed = transaction
         .prepare_cached(
             "INSERT INTO runs (id, sync, trigger_kind, status, started_at, ended_at, read_rows, unchanged, \
-             created, updated, rejected, parked, requests, retries, error) \
+             created, updated, rejected, parked, requests, retries, error, gone, removed, gone_waiting, \
+             gone_ignored, gone_failed) \
              VALUES (:id, :sync, :trigger, :status, :started_at, :ended_at, :read, :unchanged, \
-             :created, :updated, :rejected, :parked, :requests, :retries, :error) \
+             :created, :updated, :rejected, :parked, :requests, :retries, :error, :gone, :removed, \
+             :gone_waiting, :gone_ignored, :gone_failed) \
              ON CONFLICT (id) DO UPDATE SET status = :status, ended_at = :ended_at, read_rows = :read, \
              unchanged = :unchanged, created = :created, updated = :updated, rejected = :rejected, \
-             parked = :parked, requests = :requests, retries = :retries, error = :error \
-             WHERE sync = :sync",
+             parked = :parked, requests = :requests, retries = :retries, error = :error, \
+             gone = :gone, removed = :removed, gone_waiting = :gone_waiting, \
+             gone_ignored = :gone_ignored, gone_failed = :gone_failed WHERE sync = :sync",
         )
         .and_then(|mut statement| {
             statement.execute(named_params! {
@@ -60,6 +63,11 @@ pub(crate) fn put(transaction: &Transaction<'_>, sync: i64, run: &RunRecord) -> 
                 ":requests": counts.requests,
                 ":retries": counts.retries,
                 ":error": run.error,
+                ":gone": counts.gone,
+                ":removed": counts.removed,
+                ":gone_waiting": counts.gone_waiting,
+                ":gone_ignored": counts.gone_ignored,
+                ":gone_failed": counts.gone_failed,
             })
         })
         .during(WRITING)?;
@@ -72,7 +80,8 @@ pub(crate) fn put_counts(transaction: &Transaction<'_>, sync: i64, commit: &Comm
     let changed = transaction
         .prepare_cached(
             "UPDATE runs SET committed_at = ?3, read_rows = ?4, unchanged = ?5, created = ?6, updated = ?7, \
-             rejected = ?8, parked = ?9, requests = ?10, retries = ?11 WHERE id = ?1 AND sync = ?2",
+             rejected = ?8, parked = ?9, requests = ?10, retries = ?11, gone = ?12, removed = ?13, \
+             gone_waiting = ?14, gone_ignored = ?15, gone_failed = ?16 WHERE id = ?1 AND sync = ?2",
         )
         .and_then(|mut statement| {
             statement.execute(params![
@@ -86,7 +95,12 @@ pub(crate) fn put_counts(transaction: &Transaction<'_>, sync: i64, commit: &Comm
                 counts.rejected,
                 counts.parked,
                 counts.requests,
-                counts.retries
+                counts.retries,
+                counts.gone,
+                counts.removed,
+                counts.gone_waiting,
+                counts.gone_ignored,
+                counts.gone_failed
             ])
         })
         .during(WRITING)?;
@@ -176,6 +190,11 @@ fn read(row: &Row<'_>) -> rusqlite::Result<RunRecord> {
             parked: row.get(11)?,
             requests: row.get(12)?,
             retries: row.get(13)?,
+            gone: row.get(15)?,
+            removed: row.get(16)?,
+            gone_waiting: row.get(17)?,
+            gone_ignored: row.get(18)?,
+            gone_failed: row.get(19)?,
         },
         error: row.get(14)?,
     })

@@ -78,6 +78,20 @@ impl Sqlite {
             .await
     }
 
+    async fn list(
+        &self,
+        sync: &str,
+        (listed, after, rows): (ledger::Listed, Option<&Key>, usize),
+    ) -> Result<Vec<(Key, Entry)>> {
+        let after = after.cloned();
+        let found = self
+            .read(sync, move |connection, sync| {
+                ledger::list(connection, sync.id, (listed, after.as_ref(), rows))
+            })
+            .await?;
+        Ok(found.unwrap_or_default())
+    }
+
     /// Takes the lock and the epoch; `None` while somebody else has the lock.
     async fn try_acquire(&self, sync: &str, at: i64) -> Result<Option<Lease>> {
         let (dir, name) = (self.dir.clone(), sync.to_owned());
@@ -199,6 +213,24 @@ impl Store for Sqlite {
         Ok(found.unwrap_or_default())
     }
 
+    async fn scan(
+        &self,
+        sync: &str,
+        after: Option<&Key>,
+        rows: usize,
+    ) -> Result<Vec<(Key, Entry)>> {
+        self.list(sync, (ledger::Listed::All, after, rows)).await
+    }
+
+    async fn gone(
+        &self,
+        sync: &str,
+        after: Option<&Key>,
+        rows: usize,
+    ) -> Result<Vec<(Key, Entry)>> {
+        self.list(sync, (ledger::Listed::Gone, after, rows)).await
+    }
+
     async fn mark_dirty(&self, lease: &Lease, keys: &[Key]) -> Result<()> {
         usable(lease)?;
         let keys = keys.to_vec();
@@ -230,6 +262,7 @@ impl Store for Sqlite {
 fn settle(transaction: &Transaction<'_>, sync: &mut SyncRow, commit: &Commit) -> Result<()> {
     let written = Written { run_id: &commit.run_id, at: commit.at };
     ledger::put(transaction, sync, &commit.ledger)?;
+    ledger::forget(transaction, sync, &commit.forgotten)?;
     rejects::resolve(transaction, sync.id, &commit.resolved)?;
     rejects::put(transaction, sync.id, &commit.rejects, &written)?;
     if let Some(watermark) = &commit.watermark {

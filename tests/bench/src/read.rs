@@ -68,6 +68,7 @@ async fn read_all(url: &str, table: &str) -> u64 {
         relation: Relation::Table(table),
         primary_key: vec!["id".to_owned()],
         changes: Changes::Snapshot,
+        removed_when: None,
     };
     let request = ReadRequest {
         model: Arc::new(model),

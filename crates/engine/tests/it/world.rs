@@ -15,9 +15,10 @@ use flow::arrow::datatypes::{DataType, Field as ArrowField, Schema, SchemaRef, T
 use flow::metrics::Metrics;
 use flow::{
     Attribution, BackfillProgress, Batch, Changes, Checked, Clock, Code, ColumnInfo, Commit,
-    Destination, Entry, Error, Field, FieldKind, Key, Kind, Lease, Limits, MatchHash, Mode, Model,
-    NullRule, ObjectSchema, Opening, Outcome, Position, Read, ReadRequest, Receipt, Relation,
-    Result, RunRecord, Scope, Source, Store, StoredWatermark, Trigger, Watermark, WriteBatch,
+    Destination, Entry, Error, Field, FieldKind, GoneHow, Key, Kind, Lease, Limits, MatchHash,
+    Mode, Model, NullRule, ObjectSchema, Opening, Outcome, Position, Read, ReadRequest, Receipt,
+    Relation, Result, RunRecord, Scope, Source, Store, StoredWatermark, Trigger, Watermark,
+    WriteBatch,
 };
 
 pub(crate) static POISON: Code = Code {
@@ -327,6 +328,20 @@ impl FakeStore {
     }
 }
 
+fn page(
+    ledger: &HashMap<Key, Entry>,
+    after: Option<&Key>,
+    rows: usize,
+    wanted: impl Fn(&Entry) -> bool,
+) -> Vec<(Key, Entry)> {
+    let found =
+        ledger.iter().filter(|(key, entry)| after.is_none_or(|a| *key > a) && wanted(entry));
+    let mut found: Vec<_> = found.map(|(key, entry)| (key.clone(), entry.clone())).collect();
+    found.sort_by(|a, b| a.0.cmp(&b.0));
+    found.truncate(rows);
+    found
+}
+
 #[async_trait]
 impl Store for FakeStore {
     async fn acquire(&self, sync: &str, _at: i64) -> Result<Lease> {
@@ -370,6 +385,25 @@ impl Store for FakeStore {
         Ok(memory.ledger.iter().filter_map(holder).collect())
     }
 
+    async fn scan(
+        &self,
+        _sync: &str,
+        after: Option<&Key>,
+        rows: usize,
+    ) -> Result<Vec<(Key, Entry)>> {
+        Ok(page(&self.memory().ledger, after, rows, |_| true))
+    }
+
+    async fn gone(
+        &self,
+        _sync: &str,
+        after: Option<&Key>,
+        rows: usize,
+    ) -> Result<Vec<(Key, Entry)>> {
+        let open = |entry: &Entry| entry.gone.is_some_and(|gone| gone.how != GoneHow::Settled);
+        Ok(page(&self.memory().ledger, after, rows, open))
+    }
+
     async fn mark_dirty(&self, _lease: &Lease, keys: &[Key]) -> Result<()> {
         for key in keys {
             if let Some(entry) = self.memory().ledger.get_mut(key) {
@@ -391,6 +425,9 @@ impl Store for FakeStore {
         }
         for change in commit.ledger {
             memory.ledger.insert(change.key, change.entry);
+        }
+        for key in commit.forgotten {
+            memory.ledger.remove(&key);
         }
         for reject in commit.rejects {
             let key = reject.key.map_or_else(String::new, |key| key.as_str().to_owned());
@@ -472,6 +509,7 @@ impl World {
             relation: Relation::Table("people".to_owned()),
             primary_key: vec!["id".to_owned()],
             changes: Changes::Watermark { column: "updated_at".to_owned(), lag_micros: 3_000_000 },
+            removed_when: None,
         };
         let mappings = serde_json::from_str(r#"{"name": "name"}"#).expect("a mapping");
         let sync = Sync {

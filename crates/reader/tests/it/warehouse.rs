@@ -41,6 +41,7 @@ pub(crate) fn table(name: &str, key: &[&str]) -> Model {
         relation: Relation::Table(name.to_owned()),
         primary_key: key.iter().map(|name| (*name).to_owned()).collect(),
         changes: Changes::Snapshot,
+        removed_when: None,
     }
 }
 

@@ -60,6 +60,7 @@ pub(crate) fn entry(n: usize, version: u128) -> Entry {
         rejected: None,
         match_hash: Some(match_hash(n)),
         remote_id: Some(format!("remote-{n}")),
+        gone: None,
     }
 }
 

@@ -6,6 +6,7 @@ mod crash;
 mod damage;
 mod disk;
 mod fixture;
+mod gone;
 mod lease;
 mod opening;
 mod operator;

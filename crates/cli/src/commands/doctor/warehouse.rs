@@ -68,6 +68,7 @@ async fn facts(report: &Report<'_>, source: &Arc<dyn Source>) -> flow::Result<Fa
         relation: Relation::Sql(POSTGRES_FACTS.to_owned()),
         primary_key: vec!["id".to_owned()],
         changes: Changes::Snapshot,
+        removed_when: None,
     };
     let request = ReadRequest {
         model: Arc::new(model),

@@ -59,6 +59,7 @@ impl Parts {
                 relation: model.relation,
                 primary_key: model.primary_key,
                 changes: flow_changes(self.changes?)?,
+                removed_when: None,
             }),
             source: model.connection,
             destination: destination.connection.0,

@@ -109,6 +109,7 @@ impl Life {
                 relation: Relation::Table("people".to_owned()),
                 primary_key: vec!["id".to_owned()],
                 changes,
+                removed_when: None,
             }),
             source: "warehouse".to_owned(),
             destination: "crm".to_owned(),

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use flow::{
-    BackfillProgress, Commit, Entry, Error, Key, Lease, MatchHash, Result, RunRecord, Store,
-    StoredWatermark, Watermark,
+    BackfillProgress, Commit, Entry, Error, GoneHow, Key, Lease, MatchHash, Result, RunRecord,
+    Store, StoredWatermark, Watermark,
 };
 
 use super::oracle;
@@ -35,6 +35,17 @@ impl Memory {
             .filter(|(_, (_, entry))| entry.match_hash == Some(wanted))
             .max_by_key(|(_, (change, entry))| (entry.rejected.is_none(), *change))
             .map(|(key, _)| key)
+    }
+
+    fn page(
+        &self,
+        after: Option<&Key>,
+        rows: usize,
+        wanted: impl Fn(&Entry) -> bool,
+    ) -> Vec<(Key, Entry)> {
+        let found = self.ledger.iter().filter(|(key, _)| after.is_none_or(|after| *key > after));
+        let found = found.filter(|(_, (_, entry))| wanted(entry)).take(rows);
+        found.map(|(key, (_, entry))| (key.clone(), entry.clone())).collect()
     }
 
     pub(crate) fn open_keys(&self) -> BTreeSet<Key> {
@@ -154,6 +165,25 @@ impl Store for SimStore {
         self.look("holders", |memory| memory.ledger.iter().filter_map(holder).collect()).await
     }
 
+    async fn scan(
+        &self,
+        _sync: &str,
+        after: Option<&Key>,
+        rows: usize,
+    ) -> Result<Vec<(Key, Entry)>> {
+        self.look("scan", |memory| memory.page(after, rows, |_| true)).await
+    }
+
+    async fn gone(
+        &self,
+        _sync: &str,
+        after: Option<&Key>,
+        rows: usize,
+    ) -> Result<Vec<(Key, Entry)>> {
+        let open = |entry: &Entry| entry.gone.is_some_and(|gone| gone.how != GoneHow::Settled);
+        self.look("gone", |memory| memory.page(after, rows, open)).await
+    }
+
     async fn mark_dirty(&self, lease: &Lease, keys: &[Key]) -> Result<()> {
         self.write(lease, "mark_dirty", |state| {
             if state.is(Sabotage::ForgetsDirty) {
@@ -214,6 +244,9 @@ fn settle(state: &mut State, mut commit: Commit) {
     for change in commit.ledger {
         memory.changes += 1;
         memory.ledger.insert(change.key, (memory.changes, change.entry));
+    }
+    for key in commit.forgotten {
+        memory.ledger.remove(&key);
     }
     for key in commit.resolved {
         memory.rejects.remove(&Some(key));
