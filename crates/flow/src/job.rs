@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::{Mode, Receipt, Result};
+use crate::{Fingerprint, Key, MatchHash, Mode, Receipt, Result};
 
 /// When rows are sent as a job rather than by a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,4 +79,28 @@ pub trait KeepsJobs: Send + Sync {
     /// # Errors
     /// When the destination cannot be asked now; the job stays open.
     async fn resume(&self, job: &OpenJob) -> Result<Resumed>;
+}
+
+/// What the state keeps of a job: enough to ask for it, and to book each of its rows as if the answer had come.
+#[derive(Debug, Clone)]
+pub struct StoredJob {
+    /// What the destination is asked about.
+    pub open: OpenJob,
+    /// Its records are addressed by their ids.
+    pub by_id: bool,
+    /// Its rows, parallel to [`OpenJob::tokens`].
+    pub rows: Vec<JobRow>,
+}
+
+/// One row of a job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobRow {
+    /// The row.
+    pub key: Key,
+    /// What was sent of it.
+    pub fingerprint: Fingerprint,
+    /// What its record is found by.
+    pub match_hash: MatchHash,
+    /// When it changed in the warehouse, in microseconds since 1970.
+    pub changed_at: Option<i64>,
 }

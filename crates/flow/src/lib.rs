@@ -14,6 +14,7 @@ mod reject;
 mod secret;
 mod source;
 mod store;
+mod unconfirmed;
 mod watermark;
 
 pub use clock::Clock;
@@ -24,7 +25,7 @@ pub use destination::{
     Receipt, Removal, WriteBatch,
 };
 pub use error::{Error, Kind, Result, Retry};
-pub use job::{JobLimits, Journal, KeepsJobs, OpenJob, Resumed};
+pub use job::{JobLimits, JobRow, Journal, KeepsJobs, OpenJob, Resumed, StoredJob};
 pub use key::Key;
 pub use payload::{Fingerprint, MatchHash, Payload};
 pub use read_back::{Found, ReadBack, ReadsBack, Records};
@@ -38,6 +39,7 @@ pub use store::{
     BackfillProgress, Commit, Entry, Gone, GoneHow, Lease, LedgerChange, RejectRecord, RunCounts,
     RunRecord, RunStatus, Store, StoredWatermark, Target, Trigger,
 };
+pub use unconfirmed::Unconfirmed;
 pub use watermark::Watermark;
 
 /// Rust types of the third-party crates that appear in the ports, so that callers agree on one version.

@@ -6,7 +6,9 @@ use std::fmt;
 use async_trait::async_trait;
 use serde::Serialize;
 
-use crate::{Fingerprint, Key, MatchHash, Position, Reject, Result, Watermark};
+use crate::{
+    Fingerprint, Key, MatchHash, Position, Reject, Result, StoredJob, Unconfirmed, Watermark,
+};
 
 /// The right to run one sync. Dropping it gives the lease back; a killed process gives it back too.
 pub struct Lease {
@@ -16,6 +18,15 @@ pub struct Lease {
     pub epoch: i64,
     /// What holds the lease; dropped with it.
     pub held: Box<dyn Any + Send + Sync>,
+}
+
+impl Lease {
+    /// Leave to write under this lease, for a task of its owner. Holds nothing, and is refused once there is a newer
+    /// owner.
+    #[must_use]
+    pub fn leave(&self) -> Self {
+        Self { sync: self.sync.clone(), epoch: self.epoch, held: Box::new(()) }
+    }
 }
 
 impl fmt::Debug for Lease {
@@ -293,6 +304,12 @@ pub struct Commit {
     pub resolved: Vec<Key>,
     /// Rows that are forgotten altogether: their ledger entries are gone after this, whatever `ledger` says.
     pub forgotten: Vec<Key>,
+    /// Rows that are not unconfirmed any more; taken out before the next ones are put in.
+    pub confirmed: Vec<Key>,
+    /// Rows that a request nobody heard of may still change.
+    pub unconfirmed: Vec<Unconfirmed>,
+    /// Jobs whose rows are settled, or were never applied: they are forgotten.
+    pub ended_jobs: Vec<String>,
     /// The new watermark; `None` leaves it.
     pub watermark: Option<StoredWatermark>,
     /// The new progress of a backfill; `None` leaves it.
@@ -307,7 +324,8 @@ pub struct Commit {
 /// with a code of kind `Lease`.
 #[async_trait]
 pub trait Store: Send + Sync {
-    /// Takes the lease of `sync` and marks a run its last owner left unfinished as crashed.
+    /// Takes the lease of `sync` and marks a run its last owner left unfinished as crashed; then calls were left unheard
+    /// until `at` ([`Store::unheard_at`]).
     ///
     /// # Errors
     /// Kind `Lease` while another process holds it.
@@ -364,4 +382,33 @@ pub trait Store: Send + Sync {
 
     /// Open rejects of `sync`: how many rows, and when the oldest was first refused (microseconds since 1970).
     async fn open_rejects(&self, sync: &str) -> Result<(u64, Option<i64>)>;
+
+    /// Which of these rows are unconfirmed, and which rows' unheard requests find their records by these match values.
+    async fn unconfirmed(
+        &self,
+        sync: &str,
+        keys: &[Key],
+        matches: &[MatchHash],
+    ) -> Result<Vec<Unconfirmed>>;
+
+    /// Rows that a write which begins `at` confirms: the earliest ones, at most `rows_max`.
+    async fn to_confirm(&self, sync: &str, at: i64, rows_max: usize) -> Result<Vec<Unconfirmed>>;
+
+    /// How many rows are unconfirmed, whatever the time.
+    async fn unconfirmed_rows(&self, sync: &str) -> Result<u64>;
+
+    /// Until when calls were left whose rows nobody wrote down: their process died, or could not write. `None`: never.
+    async fn unheard_at(&self, sync: &str) -> Result<Option<i64>>;
+
+    /// Calls of this run were left unheard until now; written before the run's end is.
+    async fn put_unheard(&self, lease: &Lease, at: i64) -> Result<()>;
+
+    /// Writes down the intent of a job, before anything is sent of it (D7).
+    async fn put_job(&self, lease: &Lease, job: &StoredJob) -> Result<()>;
+
+    /// Writes down the destination's id of a job, before its rows are uploaded.
+    async fn job_created(&self, lease: &Lease, job: &str, remote_id: &str) -> Result<()>;
+
+    /// Jobs of `sync` whose end nobody has seen, in the order in which they were intended.
+    async fn jobs(&self, sync: &str) -> Result<Vec<StoredJob>>;
 }

@@ -167,6 +167,16 @@ pub static E3017_AMBIGUOUS_RUN: Code = Code {
     remedy: "give more characters of the id; `outflow runs ls` lists them",
 };
 
+/// A job that was not written down.
+pub static E3030_NO_SUCH_JOB: Code = Code {
+    id: "E3030",
+    kind: Kind::Failed,
+    title: "The job was not written down in this state.",
+    cause: "A run made a job at the destination whose intent the state does not have; nothing is uploaded then. This is a \
+            bug in outflow.",
+    remedy: "run again, and report it",
+};
+
 /// Anything SQLite says that should not happen.
 pub static E3099_UNEXPECTED: Code = Code {
     id: "E3099",
@@ -195,5 +205,6 @@ pub const CODES: &[&Code] = &[
     &E3015_BUSY,
     &E3016_NO_RUN,
     &E3017_AMBIGUOUS_RUN,
+    &E3030_NO_SUCH_JOB,
     &E3099_UNEXPECTED,
 ];

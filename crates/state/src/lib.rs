@@ -5,6 +5,7 @@ pub mod codes;
 mod directory;
 mod fault;
 mod header;
+mod jobs;
 mod lease;
 mod ledger;
 mod migrate;
@@ -16,6 +17,7 @@ mod runs;
 mod sqlite;
 mod syncs;
 mod target;
+mod unconfirmed;
 mod worker;
 
 pub use codes::CODES;

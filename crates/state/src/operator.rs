@@ -10,7 +10,7 @@ use crate::lease::{self, Held, Holder};
 use crate::rejects::{self, RejectFilter, RejectGroup};
 use crate::sqlite::{Sqlite, begin};
 use crate::syncs::{self, SyncRow};
-use crate::{progress, runs, target};
+use crate::{jobs, progress, runs, target, unconfirmed};
 
 /// What the state knows about one sync.
 #[derive(Debug, Clone)]
@@ -27,6 +27,10 @@ pub struct SyncState {
     pub oldest_reject_at: Option<i64>,
     /// Backfills that have begun and not ended.
     pub open_backfills: u64,
+    /// Rows whose record a request may still change that nobody heard of; they are confirmed by another write.
+    pub unconfirmed_rows: u64,
+    /// Jobs whose end nobody has seen.
+    pub open_jobs: u64,
     /// The newest run.
     pub last_run: Option<RunRecord>,
     /// Who runs it right now.
@@ -144,7 +148,8 @@ impl Sqlite {
 }
 
 fn forget(transaction: &Transaction<'_>, sync: i64) -> Result<()> {
-    for table in ["ledger", "watermarks", "backfills", "rejects"] {
+    unconfirmed::forget(transaction, sync)?;
+    for table in ["ledger", "watermarks", "backfills", "rejects", "jobs", "job_rows"] {
         transaction
             .execute(&format!("DELETE FROM {table} WHERE sync = ?1"), [sync])
             .during("forgetting the sync's state")?;
@@ -164,6 +169,8 @@ fn state_of(connection: &Connection, sync: &SyncRow) -> Result<SyncState> {
         open_rejects,
         oldest_reject_at,
         open_backfills,
+        unconfirmed_rows: unconfirmed::count(connection, sync.id)?,
+        open_jobs: jobs::count(connection, sync.id)?,
         last_run: runs::list(connection, Some(&sync.name), 1)?.pop(),
         held_by: None,
     })

@@ -112,9 +112,10 @@ fn no_run(id: &str) -> Error {
 }
 
 /// Marks runs as crashed that their process left unfinished. Their counts stay as last committed, and they
-/// ended, as far as anyone knows, with their last commit. Forgets the oldest runs beyond the limit.
-pub(crate) fn close_unfinished(transaction: &Transaction<'_>, sync: i64) -> Result<()> {
-    transaction
+/// ended, as far as anyone knows, with their last commit. Forgets the oldest runs beyond the limit. Says whether there
+/// was an unfinished one.
+pub(crate) fn close_unfinished(transaction: &Transaction<'_>, sync: i64) -> Result<bool> {
+    let unfinished = transaction
         .execute(
             "UPDATE runs SET status = 'crashed', ended_at = coalesce(committed_at, started_at), \
              error = 'the process ended without finishing the run' \
@@ -128,8 +129,8 @@ pub(crate) fn close_unfinished(transaction: &Transaction<'_>, sync: i64) -> Resu
              WHERE sync = ?1 ORDER BY started_at DESC LIMIT 1 OFFSET ?2)",
             (sync, RUNS_KEPT_MAX - 1),
         )
-        .map(|_| ())
-        .during(WRITING)
+        .during(WRITING)?;
+    Ok(unfinished > 0)
 }
 
 /// The newest runs, newest first: of one sync, or of all.

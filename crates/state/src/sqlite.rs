@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use flow::{
     BackfillProgress, Commit, Entry, Error, Key, Lease, MatchHash, Result, RunRecord, Store,
-    StoredWatermark, Target,
+    StoredJob, StoredWatermark, Target, Unconfirmed,
 };
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
@@ -15,7 +15,7 @@ use crate::lease::{self, Held};
 use crate::progress::{self, Written};
 use crate::syncs::{self, SyncRow};
 use crate::worker::Worker;
-use crate::{codes, directory, ledger, migrate, open, rejects, runs, target};
+use crate::{codes, directory, jobs, ledger, migrate, open, rejects, runs, target, unconfirmed};
 
 /// A look at a lock takes it for an instant, so a refusal is believed only after some tries.
 const LEASE_TRIES: u32 = 5;
@@ -100,7 +100,9 @@ impl Sqlite {
                 let Some(mut held) = lease::take(&dir, &name, at)? else { return Ok(None) };
                 let transaction = begin(connection)?;
                 let sync = syncs::own(&transaction, &name)?;
-                runs::close_unfinished(&transaction, sync.id)?;
+                if runs::close_unfinished(&transaction, sync.id)? {
+                    unconfirmed::put_unheard(&transaction, sync.id, at)?;
+                }
                 transaction.commit().during("taking the lease")?;
                 held.damage = check(connection, &sync)?;
                 Ok(Some(Lease { sync: name, epoch: sync.epoch, held: Box::new(held) }))
@@ -256,6 +258,70 @@ impl Store for Sqlite {
         let found = self.read(sync, |connection, sync| rejects::open(connection, sync.id)).await?;
         Ok(found.unwrap_or((0, None)))
     }
+
+    async fn unconfirmed(
+        &self,
+        sync: &str,
+        keys: &[Key],
+        matches: &[MatchHash],
+    ) -> Result<Vec<Unconfirmed>> {
+        let (keys, matches) = (keys.to_vec(), matches.to_vec());
+        let found = self
+            .read(sync, move |connection, sync| {
+                unconfirmed::of(connection, sync.id, (&keys, &matches))
+            })
+            .await?;
+        Ok(found.unwrap_or_default())
+    }
+
+    async fn to_confirm(&self, sync: &str, at: i64, rows_max: usize) -> Result<Vec<Unconfirmed>> {
+        let found = self
+            .read(sync, move |connection, sync| {
+                unconfirmed::due(connection, sync.id, (at, rows_max))
+            })
+            .await?;
+        Ok(found.unwrap_or_default())
+    }
+
+    async fn unconfirmed_rows(&self, sync: &str) -> Result<u64> {
+        let found =
+            self.read(sync, |connection, sync| unconfirmed::count(connection, sync.id)).await?;
+        Ok(found.unwrap_or_default())
+    }
+
+    async fn unheard_at(&self, sync: &str) -> Result<Option<i64>> {
+        let found =
+            self.read(sync, |connection, sync| unconfirmed::unheard(connection, sync.id)).await?;
+        Ok(found.flatten())
+    }
+
+    async fn put_unheard(&self, lease: &Lease, at: i64) -> Result<()> {
+        usable(lease)?;
+        self.write(lease, move |transaction, sync| {
+            unconfirmed::put_unheard(transaction, sync.id, at)
+        })
+        .await
+    }
+
+    async fn put_job(&self, lease: &Lease, job: &StoredJob) -> Result<()> {
+        usable(lease)?;
+        let job = job.clone();
+        self.write(lease, move |transaction, sync| jobs::put(transaction, sync.id, &job)).await
+    }
+
+    async fn job_created(&self, lease: &Lease, job: &str, remote_id: &str) -> Result<()> {
+        usable(lease)?;
+        let (job, id) = (job.to_owned(), remote_id.to_owned());
+        self.write(lease, move |transaction, sync| {
+            jobs::created(transaction, sync.id, (&job, &id))
+        })
+        .await
+    }
+
+    async fn jobs(&self, sync: &str) -> Result<Vec<StoredJob>> {
+        let found = self.read(sync, |connection, sync| jobs::all(connection, sync.id)).await?;
+        Ok(found.unwrap_or_default())
+    }
 }
 
 /// Everything one settled range changes (D2).
@@ -265,6 +331,8 @@ fn settle(transaction: &Transaction<'_>, sync: &mut SyncRow, commit: &Commit) ->
     ledger::forget(transaction, sync, &commit.forgotten)?;
     rejects::resolve(transaction, sync.id, &commit.resolved)?;
     rejects::put(transaction, sync.id, &commit.rejects, &written)?;
+    unconfirmed::put(transaction, sync.id, (&commit.confirmed, &commit.unconfirmed))?;
+    jobs::forget(transaction, sync.id, &commit.ended_jobs)?;
     if let Some(watermark) = &commit.watermark {
         progress::put_watermark(transaction, sync.id, watermark, &written)?;
     }
