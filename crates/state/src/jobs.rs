@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use flow::{
-    Error, Fingerprint, JobRow, Key, MatchHash, Mode, OpenJob, Result, StoredJob,
-};
+use flow::{Error, Fingerprint, JobRow, Key, MatchHash, Mode, OpenJob, Result, StoredJob};
 use rusqlite::{Connection, Row, Transaction, params};
 
 use crate::checksum::{Checksum, mismatch, verify};

@@ -312,10 +312,8 @@ impl Store for Sqlite {
     async fn job_created(&self, lease: &Lease, job: &str, remote_id: &str) -> Result<()> {
         usable(lease)?;
         let (job, id) = (job.to_owned(), remote_id.to_owned());
-        self.write(lease, move |transaction, sync| {
-            jobs::created(transaction, sync.id, (&job, &id))
-        })
-        .await
+        self.write(lease, move |transaction, sync| jobs::created(transaction, sync.id, (&job, &id)))
+            .await
     }
 
     async fn jobs(&self, sync: &str) -> Result<Vec<StoredJob>> {

@@ -17,8 +17,8 @@ use flow::{
     Attribution, BackfillProgress, Batch, Changes, Checked, Clock, Code, ColumnInfo, Commit,
     Destination, Entry, Error, Field, FieldKind, GoneHow, Key, Kind, Lease, Limits, MatchHash,
     Mode, Model, NullRule, ObjectSchema, Opening, Outcome, Position, Read, ReadRequest, Receipt,
-    Relation, Result, RunRecord, Scope, Source, Store, StoredWatermark, Trigger, Watermark,
-    WriteBatch,
+    Relation, Result, RunRecord, Scope, Source, Store, StoredJob, StoredWatermark, Trigger,
+    Unconfirmed, Watermark, WriteBatch,
 };
 
 pub(crate) static POISON: Code = Code {
@@ -317,6 +317,9 @@ pub(crate) struct Memory {
     pub(crate) runs: Vec<RunRecord>,
     pub(crate) commits: usize,
     pub(crate) stolen: bool,
+    pub(crate) unconfirmed: Vec<Unconfirmed>,
+    pub(crate) unheard_at: Option<i64>,
+    pub(crate) jobs: Vec<StoredJob>,
 }
 
 #[derive(Default)]
@@ -429,6 +432,9 @@ impl Store for FakeStore {
         for key in commit.forgotten {
             memory.ledger.remove(&key);
         }
+        memory.unconfirmed.retain(|row| !commit.confirmed.contains(&row.key));
+        memory.unconfirmed.extend(commit.unconfirmed);
+        memory.jobs.retain(|job| !commit.ended_jobs.contains(&job.open.key));
         for reject in commit.rejects {
             let key = reject.key.map_or_else(String::new, |key| key.as_str().to_owned());
             memory.rejects.insert(key, reject.code.id);
@@ -451,6 +457,54 @@ impl Store for FakeStore {
 
     async fn open_rejects(&self, _sync: &str) -> Result<(u64, Option<i64>)> {
         Ok((self.memory().rejects.len() as u64, None))
+    }
+
+    async fn unconfirmed(
+        &self,
+        _sync: &str,
+        keys: &[Key],
+        matches: &[MatchHash],
+    ) -> Result<Vec<Unconfirmed>> {
+        let mut rows = self.memory().unconfirmed.clone();
+        rows.retain(|row| keys.contains(&row.key) || matches.contains(&row.match_hash));
+        Ok(rows)
+    }
+
+    async fn to_confirm(&self, _sync: &str, at: i64, rows_max: usize) -> Result<Vec<Unconfirmed>> {
+        let mut rows = self.memory().unconfirmed.clone();
+        rows.retain(|row| row.confirm_after <= at);
+        rows.truncate(rows_max);
+        Ok(rows)
+    }
+
+    async fn unconfirmed_rows(&self, _sync: &str) -> Result<u64> {
+        Ok(self.memory().unconfirmed.len() as u64)
+    }
+
+    async fn unheard_at(&self, _sync: &str) -> Result<Option<i64>> {
+        Ok(self.memory().unheard_at)
+    }
+
+    async fn put_unheard(&self, _lease: &Lease, at: i64) -> Result<()> {
+        self.memory().unheard_at = Some(at);
+        Ok(())
+    }
+
+    async fn put_job(&self, _lease: &Lease, job: &StoredJob) -> Result<()> {
+        self.memory().jobs.push(job.clone());
+        Ok(())
+    }
+
+    async fn job_created(&self, lease: &Lease, job: &str, remote_id: &str) -> Result<()> {
+        let _ = lease;
+        let mut memory = self.memory();
+        let known = memory.jobs.iter_mut().map(|job| &mut job.open).find(|open| open.key == job);
+        known.expect("the intent comes first").remote_id = Some(remote_id.to_owned());
+        Ok(())
+    }
+
+    async fn jobs(&self, _sync: &str) -> Result<Vec<StoredJob>> {
+        Ok(self.memory().jobs.clone())
     }
 }
 

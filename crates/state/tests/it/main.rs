@@ -4,6 +4,7 @@
 mod commit;
 mod crash;
 mod damage;
+mod delivery;
 mod disk;
 mod fixture;
 mod gone;

@@ -101,11 +101,14 @@ pub(crate) fn at_commit(state: &mut State, before: Option<&StoredWatermark>, cou
     passed(state, &after);
 }
 
-/// D2: what the ledger calls acknowledged, the vendor holds.
+/// D2, D4: what the ledger calls acknowledged, and does not wait for another write to confirm it, the vendor holds.
 fn ledger(state: &mut State) {
     let mut wrong = Vec::new();
     for (key, (_, entry)) in &state.memory.ledger {
         let Some(fingerprint) = entry.acknowledged else { continue };
+        if state.memory.is_unconfirmed(key) {
+            continue;
+        }
         let held = state.contents.get(&fingerprint.0).and_then(|content| {
             let id = state.vendor.find(&content.email)?;
             Some((content, &state.vendor.records[&id]))

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use flow::{
     BackfillProgress, Commit, Entry, Error, GoneHow, Key, Lease, MatchHash, Result, RunRecord,
-    Store, StoredWatermark, Watermark,
+    RunStatus, Store, StoredJob, StoredWatermark, Unconfirmed, Watermark,
 };
 
 use super::oracle;
@@ -21,6 +21,10 @@ pub(crate) struct Memory {
     pub(crate) watermark: Option<StoredWatermark>,
     pub(crate) backfills: BTreeMap<String, BackfillProgress>,
     pub(crate) runs: BTreeMap<String, RunRecord>,
+    /// By key and the match value of the request nobody heard of: the time after which a write confirms.
+    pub(crate) unconfirmed: BTreeMap<(Key, u128), i64>,
+    pub(crate) unheard_at: Option<i64>,
+    pub(crate) jobs: Vec<StoredJob>,
     pub(crate) epoch: i64,
     held_by: Option<i64>,
     changes: u64,
@@ -48,6 +52,29 @@ impl Memory {
         found.map(|(key, (_, entry))| (key.clone(), entry.clone())).collect()
     }
 
+    /// A run that did not end left calls unheard.
+    fn close_unfinished(&mut self, now: i64) {
+        for run in self.runs.values_mut().filter(|run| run.status == RunStatus::Running) {
+            run.status = RunStatus::Crashed;
+            self.unheard_at = Some(now);
+        }
+    }
+
+    fn rows_unconfirmed(&self, wanted: impl Fn(&Unconfirmed) -> bool) -> Vec<Unconfirmed> {
+        let rows = self.unconfirmed.iter().map(|((key, hash), at)| Unconfirmed {
+            key: key.clone(),
+            match_hash: MatchHash(*hash),
+            confirm_after: *at,
+        });
+        let mut rows: Vec<_> = rows.filter(wanted).collect();
+        rows.sort_by(|a, b| (a.confirm_after, &a.key).cmp(&(b.confirm_after, &b.key)));
+        rows
+    }
+
+    pub(crate) fn is_unconfirmed(&self, key: &Key) -> bool {
+        self.unconfirmed.keys().any(|(unconfirmed, _)| unconfirmed == key)
+    }
+
     pub(crate) fn open_keys(&self) -> BTreeSet<Key> {
         self.rejects.keys().flatten().cloned().collect()
     }
@@ -73,6 +100,8 @@ impl SimStore {
         state.memory.epoch += 1;
         let epoch = state.memory.epoch;
         state.memory.held_by = Some(epoch);
+        let now = state.now();
+        state.memory.close_unfinished(now);
         if state.is(Sabotage::Amnesia) {
             state.memory.ledger.values_mut().for_each(|(_, entry)| entry.acknowledged = None);
         }
@@ -212,6 +241,53 @@ impl Store for SimStore {
     async fn open_rejects(&self, _sync: &str) -> Result<(u64, Option<i64>)> {
         self.look("open_rejects", |memory| (memory.rejects.len() as u64, None)).await
     }
+
+    async fn unconfirmed(
+        &self,
+        _sync: &str,
+        keys: &[Key],
+        matches: &[MatchHash],
+    ) -> Result<Vec<Unconfirmed>> {
+        let wanted =
+            |row: &Unconfirmed| keys.contains(&row.key) || matches.contains(&row.match_hash);
+        self.look("unconfirmed", |memory| memory.rows_unconfirmed(wanted)).await
+    }
+
+    async fn to_confirm(&self, _sync: &str, at: i64, rows_max: usize) -> Result<Vec<Unconfirmed>> {
+        let due = |row: &Unconfirmed| row.confirm_after <= at;
+        let mut rows = self.look("to_confirm", |memory| memory.rows_unconfirmed(due)).await?;
+        rows.truncate(rows_max);
+        Ok(rows)
+    }
+
+    async fn unconfirmed_rows(&self, _sync: &str) -> Result<u64> {
+        self.look("unconfirmed_rows", |memory| memory.unconfirmed.len() as u64).await
+    }
+
+    async fn unheard_at(&self, _sync: &str) -> Result<Option<i64>> {
+        self.look("unheard_at", |memory| memory.unheard_at).await
+    }
+
+    async fn put_unheard(&self, lease: &Lease, at: i64) -> Result<()> {
+        self.write(lease, "put_unheard", |state| state.memory.unheard_at = Some(at)).await
+    }
+
+    async fn put_job(&self, lease: &Lease, job: &StoredJob) -> Result<()> {
+        self.write(lease, "put_job", |state| state.memory.jobs.push(job.clone())).await
+    }
+
+    async fn job_created(&self, lease: &Lease, job: &str, remote_id: &str) -> Result<()> {
+        self.write(lease, "job_created", |state| {
+            let jobs = state.memory.jobs.iter_mut();
+            let known = jobs.map(|job| &mut job.open).find(|open| open.key == job);
+            known.expect("the intent comes first").remote_id = Some(remote_id.to_owned());
+        })
+        .await
+    }
+
+    async fn jobs(&self, _sync: &str) -> Result<Vec<StoredJob>> {
+        self.look("jobs", |memory| memory.jobs.clone()).await
+    }
 }
 
 /// One transaction, in the order of the real store; then the oracles look.
@@ -251,6 +327,12 @@ fn settle(state: &mut State, mut commit: Commit) {
     for key in commit.resolved {
         memory.rejects.remove(&Some(key));
     }
+    memory.unconfirmed.retain(|(key, _), _| !commit.confirmed.contains(key));
+    for row in commit.unconfirmed {
+        let at = memory.unconfirmed.entry((row.key, row.match_hash.0)).or_default();
+        *at = row.confirm_after.max(*at);
+    }
+    memory.jobs.retain(|job| !commit.ended_jobs.contains(&job.open.key));
     for reject in commit.rejects {
         memory.rejects.insert(reject.key, reject.code.id);
     }
