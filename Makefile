@@ -15,7 +15,7 @@ help: ## Show this list
 
 .PHONY: setup
 setup: ## Install what demo and test need: Debian packages, the crates
-	@tests/demo/setup.sh compiler postgresql prometheus python
+	@tests/demo/setup.sh compiler postgresql prometheus python request-tracker
 	@$(offline) cargo fetch --locked
 
 .PHONY: demo
@@ -24,7 +24,7 @@ demo: ## Warehouse -> simulated HubSpot on this machine, in a few minutes (KEEP=
 
 .PHONY: test
 test: ## Run every test (ONE=text: only tests whose name contains it)
-	@tests/demo/setup.sh compiler postgresql prometheus python
+	@tests/demo/setup.sh compiler postgresql prometheus python request-tracker
 	$(offline) cargo test --locked --workspace $(if $(ONE),-- $(ONE))
 
 .PHONY: sim

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the demo and the tests need and this machine lacks, and says what it does.
 #
-#   setup.sh [compiler] [postgresql] [prometheus] [python] [curl]
+#   setup.sh [compiler] [postgresql] [prometheus] [python] [curl] [request-tracker]
 #
 # On Debian and its relatives with apt-get; elsewhere it says what to install. Nothing that is already here is touched:
 # no existing PostgreSQL cluster, no running service. New packages get no cluster and start no service.
@@ -13,6 +13,7 @@ has() {
         postgresql) command -v initdb >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null ;;
         prometheus) command -v prometheus >/dev/null && command -v promtool >/dev/null ;;
         python) python3 -c 'import ensurepip, venv' 2>/dev/null ;;
+        request-tracker) [[ -x /usr/share/request-tracker5/libexec/rt-server ]] ;;
         curl) command -v curl >/dev/null ;;
         *) echo "setup.sh: unknown thing: $1" >&2; exit 64 ;;
     esac
@@ -22,12 +23,13 @@ package() {
     case $1 in
         compiler) echo build-essential ;;
         python) echo python3-venv ;;
+        request-tracker) echo request-tracker5 rt5-db-sqlite rt5-standalone ;;
         *) echo "$1" ;;
     esac
 }
 
 # Without these the tests that need them say so and are left out.
-optional() { [[ $1 == prometheus || $1 == python ]]; }
+optional() { [[ $1 == prometheus || $1 == python || $1 == request-tracker ]]; }
 
 if ! command -v cargo >/dev/null; then
     echo 'cargo is missing: install Rust first, see https://rustup.rs' >&2
@@ -37,7 +39,9 @@ fi
 missing=() packages=() required=0
 for thing in "$@"; do
     if ! has "$thing"; then
-        missing+=("$thing") packages+=("$(package "$thing")")
+        missing+=("$thing")
+        read -ra more <<<"$(package "$thing")"
+        packages+=("${more[@]}")
         optional "$thing" || required=1
     fi
 done

@@ -10,3 +10,4 @@ mod main_job;
 mod places;
 mod project;
 mod tidy;
+mod webhook;

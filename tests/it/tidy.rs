@@ -18,7 +18,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("writer-crm", &["flow", "simulator", "writer"]),
     ("writer-support", &["flow", "simulator", "writer"]),
     ("writer-product", &["flow", "simulator", "writer"]),
-    ("writer-http", &["flow", "simulator", "writer"]),
+    ("writer-http", &["flow", "writer"]),
     ("engine", &["flow", "transform"]),
     (
         "outflow",

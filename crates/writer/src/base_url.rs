@@ -34,7 +34,7 @@ impl BaseUrl {
     ///
     /// # Errors
     /// [`E2014_BASE_URL`] when it is not a plain https URL, or an http URL of this machine.
-    pub fn new(connection: &str, given: Option<&str>, vendor: &'static str) -> Result<Self> {
+    pub fn new(connection: &str, given: Option<&str>, vendor: &str) -> Result<Self> {
         Self::parse(given.unwrap_or(vendor), given.is_some()).map_err(|reason| {
             Error::new(&E2014_BASE_URL, format!("connection `{connection}`: `base_url` {reason}"))
         })

@@ -2,6 +2,7 @@
 
 mod attribution;
 mod base_url;
+mod basic;
 pub mod codes;
 pub mod conformance;
 pub mod encode;
@@ -16,6 +17,7 @@ mod window;
 
 pub use attribution::Outcomes;
 pub use base_url::BaseUrl;
+pub use basic::basic;
 pub use codes::CODES;
 pub use http::{ANSWER_BYTES_MAX, Client, ClientOptions, Reply, Request, bearer};
 pub use kind::{DestinationKind, OpenArgs, Simulate};
