@@ -127,6 +127,7 @@ pub(crate) fn fill(summary: &mut SyncSummary, report: &RunReport, refused: &Refu
     summary.set_run(&report.run);
     summary.set_watermarks(report.from, report.to);
     summary.open_rejects = Some(report.open_rejects);
+    summary.unconfirmed = Some(report.unconfirmed);
     summary.rejects.clone_from(&refused.groups);
     summary.findings = report.findings.iter().map(ErrorSummary::from).collect();
 }
@@ -199,6 +200,12 @@ pub(crate) fn print(output: &Output, shown: &Shown<'_>) {
             "  open        {}: outflow rejects show -s {}",
             text::counted(report.open_rejects, "reject"),
             run.sync
+        ));
+    }
+    if report.unconfirmed > 0 {
+        output.line(format_args!(
+            "  unconfirmed {}: a call without a clear answer may still change them; sent once more later",
+            text::counted(report.unconfirmed, "row")
         ));
     }
     let tone = tone_of(&summary.status);

@@ -98,6 +98,7 @@ impl<'a> Session<'a> {
         let Some(known) = known else { return };
         let metrics = &self.context.metrics;
         metrics.rejects(sync, known.open_rejects, known.oldest_reject_at);
+        metrics.unconfirmed(sync, known.unconfirmed_rows);
         if let Some(stored) = &known.watermark {
             metrics.delivered_watermark(sync, stored.watermark);
         }

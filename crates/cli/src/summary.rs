@@ -65,6 +65,9 @@ pub struct SyncSummary {
     /// Rejects of this sync waiting for a retry or a decision.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub open_rejects: Option<u64>,
+    /// Rows that a call without a clear answer may still change; a later run sends them once more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unconfirmed: Option<u64>,
     /// Rows this call refused, by code and field.
     pub rejects: Vec<RejectGroup>,
     /// With `plan`: a few of the rows that would be sent: `op`, `key` and `fields`.

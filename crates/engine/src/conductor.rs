@@ -29,6 +29,8 @@ const COMMIT_INTERVAL_MAX: Duration = Duration::from_secs(5);
 const COMMIT_ROWS: usize = 65_536;
 /// Payloads in flight have so many bytes at most, as their bodies and answers are in memory too; one call always is.
 const IN_FLIGHT_BYTES_MAX: u64 = 16 << 20;
+/// A run waits so long at its end for the time after which unconfirmed rows can be confirmed; others wait for the next.
+const CONFIRM_PATIENCE: Duration = Duration::from_secs(5);
 /// Mapped batches that wait for the conductor.
 const CHUNKS_WAITING: usize = 2;
 
@@ -42,6 +44,8 @@ pub(crate) struct Outcome {
     pub(crate) reached: Option<Watermark>,
     pub(crate) interrupted: bool,
     pub(crate) error: Option<Error>,
+    /// Calls were left whose rows nobody could write down.
+    pub(crate) unheard: bool,
 }
 
 /// Leads rows from the mapped chunks to the commit.
@@ -72,6 +76,12 @@ pub(crate) struct Conductor<'a> {
     in_flight_bytes: u64,
     /// Rows left for the next run.
     pub(crate) parked: u64,
+    /// Until when calls may be carried out whose rows nobody wrote down.
+    pub(crate) unheard_until: Option<i64>,
+    /// The state had unconfirmed rows when the run began.
+    pub(crate) had_unconfirmed: bool,
+    /// Rows are sent to be confirmed.
+    pub(crate) confirming: bool,
     /// Rows sent so far, for `rows_max`.
     pub(crate) sent: u64,
     /// When the next commit is due.
@@ -103,6 +113,8 @@ impl<'a> Conductor<'a> {
             run_id: Arc::clone(&run_id),
             retry: ports.retry,
             drain: options.stop.drain.clone(),
+            clock: Arc::clone(&ports.clock),
+            apply_max: limits.apply_max,
         };
         let delivery = sync.delivery;
         let rows_max = delivery.batch_rows.unwrap_or(limits.rows_max).min(limits.rows_max);
@@ -133,6 +145,9 @@ impl<'a> Conductor<'a> {
             in_flight_rows: 0,
             in_flight_bytes: 0,
             parked: 0,
+            unheard_until: None,
+            had_unconfirmed: false,
+            confirming: false,
             sent: 0,
             commit_at: Instant::now() + COMMIT_INTERVAL,
             failure: None,
@@ -143,29 +158,63 @@ impl<'a> Conductor<'a> {
 
     /// Reads, maps, compares, sends, settles and commits until everything has an answer or the run must end.
     pub(crate) async fn conduct(mut self, job: Job, watch: &dyn Watch) -> Outcome {
-        let mut asked = job.asked;
-        let (mut chunks, _tasks) = match self.start_reading(job.pages) {
-            Ok(started) => started,
-            Err(error) => return self.outcome(Some(error)),
-        };
+        let result = self.work(job, watch).await;
+        if !matches!(&result, Err(error) if error.kind() == Kind::Lease)
+            && let Err(error) = self.commit().await
+        {
+            self.fail(error);
+        }
+        watch.progress(&self.progress());
+        self.outcome(result.err())
+    }
+
+    async fn work(&mut self, job: Job, watch: &dyn Watch) -> Result<()> {
+        let Job { pages, asked, confirms, .. } = job;
+        self.remember_doubts().await?;
+        if confirms {
+            self.confirm(Duration::ZERO, watch).await?;
+        }
+        let mut asked = asked;
+        if self.lead(pages, &mut asked, watch).await? {
+            if let Err(error) = self.forget_gone(asked.unwrap_or_default()).await {
+                self.fail(error);
+            }
+            if self.parked == 0 {
+                self.settler.complete();
+            }
+            if confirms {
+                self.confirm(CONFIRM_PATIENCE, watch).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Leads the rows of these pages through, and says whether all of them came.
+    pub(crate) async fn lead(
+        &mut self,
+        pages: Vec<Page>,
+        asked: &mut Option<Vec<Key>>,
+        watch: &dyn Watch,
+    ) -> Result<bool> {
+        let (mut chunks, _tasks) = self.start_reading(pages)?;
         let stop = self.options.stop.clone();
         let mut ended = false;
-        let result = loop {
+        loop {
             self.start_calls();
             if (ended || self.closing) && self.calls.is_empty() {
-                break Ok(());
+                break;
             }
             let hungry = !ended && !self.closing && self.ready.is_empty();
             let step = tokio::select! {
                 biased;
                 () = stop.abort.cancelled() => {
-                    break Err(Error::new(&codes::E4004, "the run was aborted by a second signal"));
+                    return Err(Error::new(&codes::E4004, "the run was aborted by a second signal"));
                 }
                 () = stop.drain.cancelled(), if !self.closing => { self.close(); Ok(()) }
                 Some(done) = self.calls.join_next(), if !self.calls.is_empty() => self.settle(done),
                 chunk = chunks.recv(), if hungry => match chunk {
                     Some(Ok(Some(chunk))) => {
-                        forget_found(&mut asked, &chunk.mapped);
+                        forget_found(asked, &chunk.mapped);
                         self.take(chunk).await
                     }
                     Some(Ok(None)) => { ended = true; self.flush(); Ok(()) }
@@ -181,28 +230,13 @@ impl<'a> Conductor<'a> {
             };
             if let Err(error) = step {
                 if error.kind() == Kind::Lease {
-                    break Err(error);
+                    return Err(error);
                 }
                 self.fail(error);
             }
             watch.progress(&self.progress());
-        };
-        let complete = ended && self.failure.is_none() && !stop.drain.is_cancelled();
-        if complete {
-            if let Err(error) = self.forget_gone(asked.unwrap_or_default()).await {
-                self.fail(error);
-            }
-            if self.parked == 0 {
-                self.settler.complete();
-            }
         }
-        if !matches!(&result, Err(error) if error.kind() == Kind::Lease)
-            && let Err(error) = self.commit().await
-        {
-            self.fail(error);
-        }
-        watch.progress(&self.progress());
-        self.outcome(result.err())
+        Ok(ended && self.failure.is_none() && !stop.drain.is_cancelled())
     }
 
     /// Starts the tasks that read and map; they end with the handles.
@@ -283,11 +317,16 @@ impl<'a> Conductor<'a> {
         self.closing = true;
     }
 
-    fn fail(&mut self, error: Error) {
+    pub(crate) fn fail(&mut self, error: Error) {
         self.closing = true;
         if self.failure.is_none() {
             self.failure = Some(error);
         }
+    }
+
+    /// Whether more rows may be taken.
+    pub(crate) fn may_go_on(&self) -> bool {
+        !self.closing && self.failure.is_none() && !self.options.stop.drain.is_cancelled()
     }
 
     async fn commit_when_due(&mut self) -> Result<()> {
@@ -370,6 +409,7 @@ impl<'a> Conductor<'a> {
             counts,
             reached: self.settler.reached(),
             interrupted: self.options.stop.drain.is_cancelled(),
+            unheard: self.commit_failed || !self.calls.is_empty(),
             error: error.or(self.failure),
         }
     }

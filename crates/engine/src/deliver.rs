@@ -7,12 +7,13 @@ use flow::arrow::array::Array;
 use flow::arrow::error::ArrowError;
 use flow::metrics::{Busy, Metrics};
 use flow::{
-    Code, Destination, Entry, Error, Fingerprint, Key, Kind, MatchHash, Mode, Outcome, Payload,
-    Receipt, Reject, Retry, Stage, WriteBatch,
+    Clock, Code, Destination, Entry, Error, Fingerprint, Key, Kind, MatchHash, Mode, Outcome,
+    Payload, Receipt, Reject, Retry, Stage, Unconfirmed, WriteBatch,
 };
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::doubt::Doubt;
 use crate::retry::Attempts;
 use crate::{RetryPolicy, codes};
 
@@ -28,11 +29,22 @@ pub(crate) struct Row {
     pub(crate) prior: Entry,
     /// When it changed in the warehouse, in microseconds since 1970.
     pub(crate) changed_at: Option<i64>,
-    /// An earlier attempt may have been applied.
-    pub(crate) ambiguous: bool,
+    /// What may still change its record.
+    pub(crate) doubt: Doubt,
     /// The record's own id, when its match value changes and it must be renamed rather than found by the new value.
     /// All rows of a call have one, or none has.
     pub(crate) record_id: Option<String>,
+}
+
+impl Row {
+    fn unheard(&self) -> Option<Unconfirmed> {
+        self.doubt.left_until().map(|until| self.unconfirmed(until))
+    }
+
+    /// The row, to be confirmed after that time.
+    pub(crate) fn unconfirmed(&self, confirm_after: i64) -> Unconfirmed {
+        Unconfirmed { key: self.key.clone(), match_hash: self.match_hash, confirm_after }
+    }
 }
 
 /// Rows for one write call and their payloads, in the same order.
@@ -134,6 +146,8 @@ pub(crate) struct Delivery {
     pub(crate) settled: Vec<(Row, Answer)>,
     /// Rows without one; the next run sends them again.
     pub(crate) unsettled: u64,
+    /// Those of them that may yet be applied.
+    pub(crate) unheard: Vec<Unconfirmed>,
     /// Write calls made.
     pub(crate) requests: u64,
     /// Write calls made again.
@@ -157,6 +171,9 @@ pub(crate) struct Caller {
     pub(crate) run_id: Arc<str>,
     pub(crate) retry: RetryPolicy,
     pub(crate) drain: CancellationToken,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// See [`flow::Limits::apply_max`].
+    pub(crate) apply_max: Duration,
 }
 
 /// Rows of one call that still need an answer.
@@ -177,7 +194,7 @@ enum Next {
     /// After this pause.
     Again(Part, Duration, &'static str),
     Split(Call),
-    Failed(Error, u64),
+    Failed(Error, Vec<Row>),
 }
 
 impl Caller {
@@ -210,13 +227,19 @@ impl Caller {
                 }
                 Next::Failed(error, rows) => {
                     delivery.error = Some(error);
-                    delivery.unsettled += rows;
+                    delivery.leave(&rows);
                     break;
                 }
             }
         }
-        delivery.unsettled += parts.iter().map(|part| part.call.rows.len() as u64).sum::<u64>();
+        parts.iter().for_each(|part| delivery.leave(&part.call.rows));
         delivery
+    }
+
+    /// Until when what is not heard of now may be carried out.
+    fn applies_until(&self) -> i64 {
+        let apply_max = i64::try_from(self.apply_max.as_micros()).unwrap_or(i64::MAX);
+        self.clock.now_micros().saturating_add(apply_max)
     }
 
     async fn attempt(&self, mut part: Part, delivery: &mut Delivery) -> Next {
@@ -232,7 +255,8 @@ impl Caller {
         };
         delivery.requests += 1;
         self.metrics.batch_rows(&self.name, &self.object, rows);
-        let began = Instant::now();
+        let (now, began) = (self.clock.now_micros(), Instant::now());
+        part.call.rows.iter_mut().for_each(|row| row.doubt.begin(now));
         let answer = self.destination.write(&batch).await;
         self.metrics.busy(&self.sync, Busy::Write, began.elapsed());
         match answer {
@@ -241,7 +265,8 @@ impl Caller {
             }
             Ok(_) => {
                 let message = "a receipt does not have one outcome per row";
-                Next::Failed(Error::new(&codes::E4007, message), rows as u64)
+                self.not_heard(&mut part.call.rows);
+                Next::Failed(Error::new(&codes::E4007, message), part.call.rows)
             }
             Err(error) if error.kind() == Kind::Poison => match rows {
                 1 if part.call.rows[0].record_id.is_some() => {
@@ -257,14 +282,19 @@ impl Caller {
             },
             Err(error) => {
                 if error.is_ambiguous() {
-                    part.call.rows.iter_mut().for_each(|row| row.ambiguous = true);
+                    self.not_heard(&mut part.call.rows);
                 }
                 match part.attempts.next_pause(error.retry()) {
                     Some(pause) => Next::Again(part, pause, reason_of(&error)),
-                    None => Next::Failed(given_up(error), rows as u64),
+                    None => Next::Failed(given_up(error), part.call.rows),
                 }
             }
         }
+    }
+
+    fn not_heard(&self, rows: &mut [Row]) {
+        let until = self.applies_until();
+        rows.iter_mut().for_each(|row| row.doubt.not_heard(until));
     }
 
     /// Gives every row its outcome; rows without a final one are tried again, and are rejects when that is over.
@@ -272,6 +302,7 @@ impl Caller {
         let (mut again, mut unrenamed) = (Vec::new(), Vec::new());
         let mut wait = Retry::Backoff;
         let mut why = "unanswered";
+        let until = self.applies_until();
         for (index, outcome) in receipt.outcomes.into_iter().enumerate() {
             let row = &mut part.call.rows[index];
             match outcome {
@@ -297,7 +328,7 @@ impl Caller {
                     again.push(index as u32);
                 }
                 Outcome::Unknown { reason } => {
-                    row.ambiguous = true;
+                    row.doubt.not_heard(until);
                     why = reason;
                     again.push(index as u32);
                 }
@@ -307,8 +338,9 @@ impl Caller {
             (Ok(call), Ok(unrenamed)) => (call, unrenamed),
             (Err(error), _) | (_, Err(error)) => {
                 let lost = Error::new(&codes::E4007, "rows to repeat could not be taken");
-                let rows = again.len() + unrenamed.len();
-                return Next::Failed(lost.with_source(error), rows as u64);
+                let left = again.iter().chain(&unrenamed);
+                let rows = left.map(|row| part.call.rows[*row as usize].clone()).collect();
+                return Next::Failed(lost.with_source(error), rows);
             }
         };
         if !unrenamed.rows.is_empty() {
@@ -330,6 +362,12 @@ impl Caller {
 }
 
 impl Delivery {
+    /// These rows end without an answer.
+    fn leave(&mut self, rows: &[Row]) {
+        self.unsettled += rows.len() as u64;
+        self.unheard.extend(rows.iter().filter_map(Row::unheard));
+    }
+
     fn reject(&mut self, row: Row, rejection: (&'static Code, String, Option<String>)) {
         let (code, reason, field) = rejection;
         let reject = Reject {

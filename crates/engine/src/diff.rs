@@ -5,6 +5,8 @@ use std::collections::{HashMap, HashSet};
 use flow::{Entry, Fingerprint, Key, MatchHash};
 use transform::Mapped;
 
+use crate::doubt::Doubts;
+
 /// What to do with one mapped row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Verdict {
@@ -129,6 +131,25 @@ pub(crate) fn renamed(
     };
     let free = asked.iter().zip(owners).filter(|(_, owner)| owner.is_none());
     free.map(|(row, _)| *row).filter(|row| renames(*row)).collect()
+}
+
+/// Rows to be sent that are unconfirmed, and whose record's id is known: a request that may still come may give the record
+/// another match value, under which it would not be found.
+pub(crate) fn doubted(
+    mapped: &Mapped,
+    (entries, verdicts): (&[Option<Entry>], &[Verdict]),
+    doubts: &Doubts,
+) -> HashSet<usize> {
+    let own = |row: usize| {
+        let entry = entries[row].as_ref();
+        entry.is_some_and(|entry| {
+            entry.remote_id.is_some() && entry.match_hash == Some(mapped.matches[row])
+        })
+    };
+    (0..verdicts.len())
+        .filter(|row| verdicts[*row] == Verdict::Send)
+        .filter(|row| own(*row) && doubts.has(&mapped.keys[*row]))
+        .collect()
 }
 
 #[cfg(test)]

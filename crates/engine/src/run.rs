@@ -21,6 +21,8 @@ pub(crate) struct Job {
     pub(crate) advance: Advance,
     /// Keys that were asked for: the open reject of one that has no row any more is over.
     pub(crate) asked: Option<Vec<Key>>,
+    /// Unconfirmed rows whose time has come are sent too.
+    pub(crate) confirms: bool,
 }
 
 /// Runs the sync once: sends what changed since the stored watermark, or, with `full_refresh`, since ever.
@@ -41,7 +43,9 @@ pub async fn run(
         Some(column) => Advance::Watermark { column: column.to_owned(), mapping, stored },
         None => Advance::Nothing,
     };
-    let job = Job { pages: vec![page(sync, scope, None)], forced: false, advance, asked: None };
+    let confirms = options.rows_max.is_none();
+    let job =
+        Job { pages: vec![page(sync, scope, None)], forced: false, advance, asked: None, confirms };
     execute(sync, ports, &lease, (job, options), watch).await
 }
 
@@ -154,6 +158,12 @@ async fn finish(ports: &Ports, lease: &Lease, run: &mut RunRecord, outcome: Outc
         None => RunStatus::Ok,
     };
     run.error = error.as_ref().map(ToString::to_string);
+    if outcome.unheard
+        && let Err(failed) = ports.store.put_unheard(lease, ports.clock.now_micros()).await
+    {
+        // The run stays unfinished, and the next owner takes it for one that crashed.
+        return Err(error.unwrap_or(failed));
+    }
     ports.metrics.unaccounted(&run.sync, unaccounted);
     let times = (run.started_at, run.ended_at.unwrap_or(run.started_at));
     ports.metrics.run_finished(&run.sync, run.status, run.trigger, times);
@@ -173,7 +183,9 @@ async fn report(
 ) -> Result<RunReport> {
     let (open_rejects, oldest) = ports.store.open_rejects(&sync.name).await?;
     ports.metrics.rejects(&sync.name, open_rejects, oldest);
+    let unconfirmed = ports.store.unconfirmed_rows(&sync.name).await?;
+    ports.metrics.unconfirmed(&sync.name, unconfirmed);
     let share = run.counts.rejected as f64 / run.counts.read.max(1) as f64;
     let rejects_above_limit = sync.rejected_max.is_some_and(|max| share > max);
-    Ok(RunReport { run, from, to, findings, open_rejects, rejects_above_limit })
+    Ok(RunReport { run, from, to, findings, open_rejects, unconfirmed, rejects_above_limit })
 }

@@ -82,6 +82,8 @@ pub(crate) struct Settler {
     reached: Option<Watermark>,
     /// Nothing after this range moves progress.
     stopped_at: Option<u64>,
+    /// A row was unconfirmed at the end of a call.
+    unconfirmed: bool,
 }
 
 impl Settler {
@@ -96,6 +98,7 @@ impl Settler {
             pending_matches: HashSet::new(),
             reached: None,
             stopped_at: None,
+            unconfirmed: false,
         }
     }
 
@@ -186,6 +189,33 @@ impl Settler {
         self.next.commit.rejects.push(reject);
     }
 
+    /// A row that is not unconfirmed any more, though it was not sent: whatever its record holds is not known, so that it
+    /// is sent as soon as it can be.
+    pub(crate) fn forget_acknowledged(&mut self, key: Key, entry: Option<Entry>) {
+        self.next.commit.confirmed.push(key.clone());
+        if let Some(entry) = entry {
+            self.remember(&key);
+            let entry = Entry { acknowledged: None, ..entry };
+            self.next.commit.ledger.push(LedgerChange { key, entry });
+        }
+    }
+
+    /// Whether a row was unconfirmed at the end of a call of this run.
+    pub(crate) fn has_unconfirmed(&self) -> bool {
+        self.unconfirmed
+    }
+
+    /// The row has an answer; was it given late enough (D4)?
+    fn weigh(&mut self, row: &Row) {
+        if row.doubt.confirms() {
+            self.next.commit.confirmed.push(row.key.clone());
+        }
+        if let Some(after) = row.doubt.again_after() {
+            self.next.commit.unconfirmed.push(row.unconfirmed(after));
+            self.unconfirmed = true;
+        }
+    }
+
     /// The answers of a call.
     pub(crate) fn delivered(&mut self, delivery: Delivery) {
         let (requests, retries) = (delivery.requests, delivery.retries);
@@ -193,7 +223,10 @@ impl Settler {
             counts.requests += requests;
             counts.retries += retries;
         });
+        self.unconfirmed |= !delivery.unheard.is_empty();
+        self.next.commit.unconfirmed.extend(delivery.unheard);
         for (row, answer) in delivery.settled {
+            self.weigh(&row);
             if let Some(range) = self.range(row.range) {
                 range.open -= 1;
             }
@@ -232,7 +265,7 @@ impl Settler {
     fn refused_by_destination(&mut self, row: Row, reject: Reject) {
         self.rejected((reject.stage, reject.code.id), 1);
         let entry = Entry {
-            acknowledged: row.prior.acknowledged.filter(|_| !row.ambiguous),
+            acknowledged: row.prior.acknowledged.filter(|_| row.doubt.is_none()),
             rejected: Some(row.fingerprint),
             ..row.prior
         };
@@ -284,6 +317,8 @@ impl Settler {
         self.next.counts != RunCounts::default()
             || self.waiting() > 0
             || !self.next.commit.resolved.is_empty()
+            || !self.next.commit.confirmed.is_empty()
+            || !self.next.commit.unconfirmed.is_empty()
             || self.next.commit.watermark.is_some()
             || self.ranges.front().is_some_and(|range| range.open == 0)
     }

@@ -13,6 +13,7 @@ use crate::codes;
 use crate::conductor::Conductor;
 use crate::deliver::{Call, Row};
 use crate::diff::{self, Verdict};
+use crate::doubt::{Doubt, Doubts};
 use crate::intake::Chunk;
 use crate::known::Known;
 use crate::ownership::{self, Held};
@@ -25,18 +26,22 @@ impl Conductor<'_> {
     pub(crate) async fn take(&mut self, chunk: Chunk) -> Result<()> {
         self.wait_for_pending(&chunk).await?;
         let began = Instant::now();
-        let Compared { verdicts, entries, renamed, priors } = self.compare(&chunk.mapped).await?;
+        let compared = self.compare(&chunk.mapped).await?;
+        let Compared { verdicts, entries, renamed, priors, doubts } = compared;
         let Chunk { rows: read, mut mapped, changed_at, position, clock } = chunk;
         self.see(&changed_at);
         // From here on every row of the chunk is in the books, and the range stays open until its rows are settled.
         self.read += read;
         let rejected_before = self.settler.total().rejected;
         for (reject, prior) in std::mem::take(&mut mapped.rejects).into_iter().zip(priors) {
-            self.settler.refused(reject, prior);
+            self.refuse(reject, prior);
         }
         let (mut send, mut rows) = self.sort_out(&mapped, verdicts, entries);
         for (row, index) in rows.iter_mut().zip(&send) {
             row.changed_at = changed_at[*index as usize];
+            let prior = &row.prior;
+            let settled = prior.acknowledged.is_some() && prior.match_hash == Some(row.match_hash);
+            row.doubt = doubts.of(&row.key, row.match_hash, settled);
             if renamed.contains(&(*index as usize)) {
                 row.record_id.clone_from(&row.prior.remote_id);
             }
@@ -60,11 +65,13 @@ impl Conductor<'_> {
         diff::settle_conflicts(mapped, (&asked, &owners), &mut verdicts);
         let losers = diff::dispossessed(mapped, (&asked, &owners), &verdicts);
         self.dispossess(mapped, &losers, &mut entries).await?;
+        let doubts = self.doubts(mapped, &verdicts).await?;
         let renamed = match self.prepared.limits.renames {
             true => {
                 let mut renamed = diff::renamed(mapped, (&asked, &owners), (&entries, &verdicts));
                 renamed.retain(|row| !taken.contains(&mapped.matches[*row]));
-                self.keep_own(mapped, &entries, renamed).await?
+                renamed.extend(diff::doubted(mapped, (&entries, &verdicts), &doubts));
+                self.keep_own(mapped, (&entries, &doubts), renamed).await?
             }
             false => HashSet::new(),
         };
@@ -77,7 +84,19 @@ impl Conductor<'_> {
             .iter()
             .map(|reject| reject.key.as_ref().and_then(|_| known.next().flatten()))
             .collect();
-        Ok(Compared { verdicts, entries, renamed, priors })
+        Ok(Compared { verdicts, entries, renamed, priors, doubts })
+    }
+
+    /// What the state remembers of requests nobody heard of that are about the rows to be sent.
+    async fn doubts(&self, mapped: &Mapped, verdicts: &[Verdict]) -> Result<Doubts> {
+        if !self.may_be_unconfirmed() {
+            return Ok(Doubts::new(Vec::new(), self.unheard_until));
+        }
+        let sent = || (0..verdicts.len()).filter(|row| verdicts[*row] == Verdict::Send);
+        let keys: Vec<_> = sent().map(|row| mapped.keys[row].clone()).collect();
+        let matches: Vec<_> = sent().map(|row| mapped.matches[row]).collect();
+        let rows = self.ports.store.unconfirmed(&self.sync.name, &keys, &matches).await?;
+        Ok(Doubts::new(rows, self.unheard_until))
     }
 
     /// Of rows to be renamed, those whose record is still their own. Nobody heard of the last write of some: it may have
@@ -86,12 +105,13 @@ impl Conductor<'_> {
     async fn keep_own(
         &mut self,
         mapped: &Mapped,
-        entries: &[Option<Entry>],
+        (entries, doubts): (&[Option<Entry>], &Doubts),
         mut renamed: HashSet<usize>,
     ) -> Result<HashSet<usize>> {
         let unheard = |row: &usize| {
-            let entry = entries[*row].as_ref().filter(|entry| entry.acknowledged.is_none())?;
-            entry.remote_id.clone()
+            let doubted = doubts.has(&mapped.keys[*row]);
+            let entry = entries[*row].as_ref();
+            entry.filter(|entry| doubted || entry.acknowledged.is_none())?.remote_id.clone()
         };
         let ids: Vec<String> = renamed.iter().filter_map(unheard).collect();
         if ids.is_empty() {
@@ -186,9 +206,7 @@ impl Conductor<'_> {
                     }
                 }
                 Verdict::Held => held += 1,
-                Verdict::Conflict => {
-                    self.settler.refused(conflict(key.clone()), Some(prior));
-                }
+                Verdict::Conflict => self.refuse(conflict(key.clone()), Some(prior)),
                 Verdict::Send => {
                     send.push(index as u32);
                     rows.push(Row {
@@ -198,7 +216,7 @@ impl Conductor<'_> {
                         fingerprint: mapped.fingerprints[index],
                         prior,
                         changed_at: None,
-                        ambiguous: false,
+                        doubt: Doubt::default(),
                         record_id: None,
                     });
                 }
@@ -207,6 +225,20 @@ impl Conductor<'_> {
         self.settler.unchanged(unchanged);
         self.settler.held(held);
         (send, rows)
+    }
+
+    /// Books a row that is refused before it is sent. One that was to be confirmed cannot be: what its record holds is not
+    /// known.
+    fn refuse(&mut self, reject: Reject, prior: Option<Entry>) {
+        let key = reject.key.clone().filter(|_| self.confirming);
+        let prior = prior.map(|entry| Entry {
+            acknowledged: entry.acknowledged.filter(|_| key.is_none()),
+            ..entry
+        });
+        self.settler.refused(reject, prior);
+        if let Some(key) = key {
+            self.settler.forget_acknowledged(key, None);
+        }
     }
 
     /// Makes calls of rows; what of them cannot even wait is parked.
@@ -224,10 +256,12 @@ impl Conductor<'_> {
             .partition(|(row, _)| row.record_id.is_some());
         // Where an earlier rename may have been carried out unheard, the record may have a value that another row of
         // the chunk takes: it leaves that value first, or it would take the other row's record along.
-        let unsure = renamed.iter().any(|(row, _)| row.prior.acknowledged.is_none());
+        let unsure =
+            |(row, _): &(Row, u32)| row.prior.acknowledged.is_none() || !row.doubt.is_none();
+        let unsure = renamed.iter().any(unsure);
         let left = found.len() as u64;
         let mut made = self.make_batch(mapped, renamed, Found::ById);
-        if made.is_ok() && unsure && left > 0 {
+        if made.is_ok() && unsure {
             made = self.settle_all().await;
         }
         if made.is_err() {
@@ -286,7 +320,7 @@ impl Conductor<'_> {
     }
 
     /// Sends what waits, and lets everything be answered and committed.
-    async fn settle_all(&mut self) -> Result<()> {
+    pub(crate) async fn settle_all(&mut self) -> Result<()> {
         self.flush();
         loop {
             self.start_calls();
@@ -386,6 +420,8 @@ struct Compared {
     renamed: HashSet<usize>,
     /// Entries of the rows the mapping refused.
     priors: Vec<Option<Entry>>,
+    /// What may still change records of rows to be sent.
+    doubts: Doubts,
 }
 
 fn conflict(key: Key) -> Reject {

@@ -143,6 +143,8 @@ pub struct RunReport {
     pub findings: Vec<Finding>,
     /// Rows of this sync that wait as rejects, from this run and earlier ones.
     pub open_rejects: u64,
+    /// Rows that a request nobody heard of may still change; a later run sends them once more.
+    pub unconfirmed: u64,
     /// More rows were rejected than `rejected_max` allows (exit 3).
     pub rejects_above_limit: bool,
 }

@@ -86,6 +86,7 @@ pub struct Metrics {
     rows_rejected_total: IntCounterVec,
     rows_unaccounted: GaugeVec,
     rejects_open: IntGaugeVec,
+    rows_unconfirmed: IntGaugeVec,
     rejects_oldest_timestamp_seconds: GaugeVec,
     source_watermark_timestamp_seconds: GaugeVec,
     delivered_watermark_timestamp_seconds: GaugeVec,
@@ -257,6 +258,12 @@ impl Metrics {
                 "outflow_rows_unaccounted",
                 "Rows read minus rows unchanged, delivered, rejected and parked at the end of the last run; \
                  anything but 0 is a bug.",
+                &["sync"],
+            ),
+            rows_unconfirmed: b.int_gauge(
+                "outflow_rows_unconfirmed",
+                "Rows that a request without a clear answer may still change. They are sent once more after the \
+                 longest time in which the destination can apply it.",
                 &["sync"],
             ),
             rejects_open: b.int_gauge(
@@ -432,6 +439,7 @@ impl Metrics {
         }
         self.rows_unaccounted.with_label_values(&[sync]).set(0.0);
         self.backlog_rows.with_label_values(&[sync]).set(0);
+        self.rows_unconfirmed.with_label_values(&[sync]).set(0);
         let destination = info.destination.as_str();
         // A histogram is there, empty, as soon as one asks for it. Without it the first observation after a start
         // would be no increase to Prometheus.
@@ -518,6 +526,11 @@ impl Metrics {
         self.rejects_oldest_timestamp_seconds
             .with_label_values(&[sync])
             .set(oldest.map_or(0.0, seconds));
+    }
+
+    /// Rows that wait to be confirmed by another write.
+    pub fn unconfirmed(&self, sync: &str, rows: u64) {
+        self.rows_unconfirmed.with_label_values(&[sync]).set(int(rows));
     }
 
     /// A run ended. Times are microseconds since 1970.
@@ -744,6 +757,7 @@ impl Metrics {
             &self.rows_rejected_total,
             &self.rows_unaccounted,
             &self.rejects_open,
+            &self.rows_unconfirmed,
             &self.rejects_oldest_timestamp_seconds,
             &self.source_watermark_timestamp_seconds,
             &self.delivered_watermark_timestamp_seconds,
@@ -795,7 +809,7 @@ mod tests {
     fn every_metric_has_one_name_and_the_series_of_a_sync_start_at_zero() {
         let metrics = Metrics::new("0.1.0", "unknown");
         let names = metrics.names();
-        assert_eq!(names.len(), 45);
+        assert_eq!(names.len(), 46);
         metrics.sync_known(&SyncInfo {
             sync: "a".into(),
             source: "warehouse".into(),

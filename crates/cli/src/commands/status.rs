@@ -39,8 +39,17 @@ pub(crate) async fn run(context: &Context, args: &StatusArgs) -> Result<Outcome>
     let known = state.syncs().await?;
     let now = context.clock.now_micros();
     let output = &context.output;
-    let heads =
-        ["sync", "status", "last run", "rows", "watermark", "behind", "open rejects", "next step"];
+    let heads = [
+        "sync",
+        "status",
+        "last run",
+        "rows",
+        "watermark",
+        "behind",
+        "open rejects",
+        "unconfirmed",
+        "next step",
+    ];
     let mut rows = vec![heads.map(str::to_owned).to_vec()];
     for planned in syncs {
         let known = known.iter().find(|known| known.sync == planned.sync.name);
@@ -66,6 +75,8 @@ struct Line<'a> {
     watermark: Option<flow::Watermark>,
     behind_micros: Option<i64>,
     open_rejects: u64,
+    /// Rows that a call without a clear answer may still change, and jobs whose end nobody has seen.
+    unconfirmed: (u64, u64),
     next: String,
 }
 
@@ -94,6 +105,7 @@ impl<'a> Line<'a> {
             watermark,
             behind_micros: watermark.filter(finite).map(|at| now.saturating_sub(at.0).max(0)),
             open_rejects,
+            unconfirmed: known.map_or((0, 0), |known| (known.unconfirmed_rows, known.open_jobs)),
             next: next_step(sync, (status, run), open_rejects),
         }
     }
@@ -120,6 +132,12 @@ impl<'a> Line<'a> {
             report::watermark(self.watermark),
             self.behind_micros.map_or_else(dash, text::span),
             text::number(self.open_rejects),
+            match self.unconfirmed {
+                (rows, 0) => text::number(rows),
+                (rows, jobs) => {
+                    format!("{}, {}", text::number(rows), text::counted(jobs, "open job"))
+                }
+            },
             self.next.clone(),
         ]
     }
@@ -132,6 +150,8 @@ impl<'a> Line<'a> {
             "watermark": self.watermark.map(|watermark| watermark.to_string()),
             "behind_seconds": self.behind_micros.map(|micros| micros as f64 / 1e6),
             "open_rejects": self.open_rejects,
+            "unconfirmed": self.unconfirmed.0,
+            "open_jobs": self.unconfirmed.1,
             "next_step": self.next,
         })
     }

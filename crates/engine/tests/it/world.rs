@@ -581,6 +581,12 @@ impl World {
         Self { source, destination, store, sync, ports, stop: Stop::default(), _dir: dir }
     }
 
+    /// The process died; the next owner finds that out when it takes the lease.
+    pub(crate) fn crashed(&self) {
+        self.destination.remote().in_flight.clear();
+        self.store.memory().unheard_at = Some(self.ports.clock.now_micros());
+    }
+
     pub(crate) fn options(&self) -> RunOptions {
         RunOptions {
             trigger: Trigger::Manual,

@@ -5,7 +5,7 @@ use super::universe::Sabotage;
 use super::weather::Season;
 
 /// Seeds within which a breach must show.
-const SEEDS: u64 = 400;
+const SEEDS: u64 = 2_000;
 
 /// Some history with this sabotage breaks a promise of this name, and the same history without it breaks none.
 #[track_caller]
@@ -32,6 +32,16 @@ fn d1_notices_a_ledger_that_never_comes_to_rest() {
 #[test]
 fn d1_and_d4_notice_a_store_that_does_not_forget_what_is_about_to_change() {
     notices(Sabotage::ForgetsDirty, Season::Mixed, "D2");
+}
+
+#[test]
+fn d4_notices_a_late_call_over_a_newer_version_that_nobody_confirms() {
+    notices(Sabotage::ForgetsUnconfirmed, Season::LateApplies, "D2");
+}
+
+#[test]
+fn d4_notices_a_call_of_a_dead_process_that_comes_late() {
+    notices(Sabotage::ForgetsCrashes, Season::LateApplies, "D2");
 }
 
 #[test]

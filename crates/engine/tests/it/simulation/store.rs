@@ -101,7 +101,9 @@ impl SimStore {
         let epoch = state.memory.epoch;
         state.memory.held_by = Some(epoch);
         let now = state.now();
-        state.memory.close_unfinished(now);
+        if !state.is(Sabotage::ForgetsCrashes) {
+            state.memory.close_unfinished(now);
+        }
         if state.is(Sabotage::Amnesia) {
             state.memory.ledger.values_mut().for_each(|(_, entry)| entry.acknowledged = None);
         }
@@ -301,6 +303,9 @@ fn settle(state: &mut State, mut commit: Commit) {
     ));
     if state.is(Sabotage::Miscounts) && commit.counts.updated > 0 {
         commit.counts.updated -= 1;
+    }
+    if state.is(Sabotage::ForgetsUnconfirmed) {
+        commit.unconfirmed.clear();
     }
     if state.is(Sabotage::LosesRejects) {
         commit.rejects.clear();

@@ -69,6 +69,10 @@ pub(crate) enum Sabotage {
     Lingers,
     /// The store takes commits of an owner whose lease was taken over.
     NoFence,
+    /// The store forgets which rows a call nobody heard of may still change.
+    ForgetsUnconfirmed,
+    /// The store does not notice that the last run did not end.
+    ForgetsCrashes,
     /// Every rename is done as if the record were new.
     RenamesDouble,
 }

@@ -106,6 +106,7 @@ impl Destination for SimDestination {
             attribution: Attribution::EchoedId,
             null_rule: NullRule::EmptyString,
             renames: state.weather.renames,
+            apply_max: state.weather.apply_max(),
             ..Limits::LEAST
         })
     }

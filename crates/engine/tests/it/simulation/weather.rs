@@ -45,6 +45,11 @@ pub(crate) struct Weather {
 }
 
 impl Weather {
+    /// What the vendor says about late calls: counted from when a call is given up, of which its client may have died.
+    pub(crate) fn apply_max(&self) -> Duration {
+        Duration::from_millis(self.late_ms + 300)
+    }
+
     pub(crate) fn of(seed: u64, season: Season) -> Self {
         let mut dice = fastrand::Rng::with_seed(seed);
         let storms = [0.0, 0.15, 0.5, 1.0, 2.0];
