@@ -226,6 +226,9 @@ impl Project {
                 options,
                 metrics,
                 application: format!("outflow {}", self.name()),
+                clock,
+                project_dir: context.global.project_dir.clone(),
+                spool_dir: self.spool_dir(),
             })
             .map(Opened::Source),
             Kind::Destination(kind) => (kind.open)(writer::OpenArgs {

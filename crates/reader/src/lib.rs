@@ -1,6 +1,11 @@
 #![doc = include_str!("../README.md")]
 
+mod arrival;
 pub mod codes;
+pub mod files;
+mod handover;
+mod layout;
+mod ordered;
 pub mod postgres;
 mod source_kind;
 

@@ -3,7 +3,6 @@
 use std::process::{Command, ExitCode};
 use std::sync::Arc;
 
-use flow::metrics::Metrics;
 use flow::{Changes, Model, ReadRequest, Relation, Scope, Source};
 use support::Postgres;
 
@@ -56,13 +55,9 @@ pub(crate) fn read_once(url: &str, table: &str) -> ExitCode {
 
 async fn read_all(url: &str, table: &str) -> u64 {
     let options = serde_json::json!({ "url": url, "tls": "off" });
-    let source = reader::postgres::Postgres::open(reader::OpenArgs {
-        connection: "bench".to_owned(),
-        options: options.as_object().cloned().expect("an object"),
-        metrics: Metrics::new("bench", "bench"),
-        application: "outflow bench".to_owned(),
-    })
-    .expect("the options are right");
+    let options = options.as_object().cloned().expect("an object");
+    let source = reader::postgres::Postgres::open(reader::OpenArgs::new("bench", options))
+        .expect("the options are right");
     let table = table.to_owned();
     let model = Model {
         relation: Relation::Table(table),

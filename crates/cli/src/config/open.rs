@@ -76,12 +76,7 @@ impl Opened {
         if known || connection.faulty || !connection.unresolved.is_empty() {
             return;
         }
-        let args = reader::OpenArgs {
-            connection: connection.name.clone(),
-            options: connection.options(),
-            metrics: Arc::clone(&self.metrics),
-            application: "outflow".to_owned(),
-        };
+        let args = reader::OpenArgs::new(&connection.name, connection.options());
         if let Err(error) = (kind.open)(args) {
             problems.push(connection.problem(&error));
         }

@@ -5,10 +5,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use async_trait::async_trait;
 use flow::arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use flow::arrow::datatypes::{DataType, Date32Type, TimestampMicrosecondType};
-use flow::{Batch, Error, Key, Opening, Position, Result, Retry, Watermark};
+use flow::{Batch, Key, Position, Result, Watermark};
 use futures::Stream as _;
 use tokio::sync::mpsc;
 use tokio_postgres::CopyOutStream;
@@ -19,7 +18,7 @@ use super::errors::classify;
 use super::query::Part;
 use super::relation::{Stored, generation, replaced};
 use super::session::{Session, no_progress};
-use crate::codes;
+use crate::handover::Event;
 
 /// A batch is handed over when it has so many bytes of rows, even if few of them.
 const BATCH_BYTES_MAX: usize = 4 << 20;
@@ -118,49 +117,6 @@ pub(super) struct Plan {
     pub generation: Vec<Stored>,
     /// Called at a clean end.
     pub finished: Box<dyn FnOnce()>,
-}
-
-/// What a read's thread says.
-pub(super) enum Event {
-    Batch(Batch),
-    End,
-}
-
-/// The port's read.
-pub(super) struct Read {
-    opening: Opening,
-    events: mpsc::Receiver<Result<Event>>,
-    ended: bool,
-}
-
-impl Read {
-    pub(super) fn new(opening: Opening, events: mpsc::Receiver<Result<Event>>) -> Self {
-        Self { opening, events, ended: false }
-    }
-}
-
-#[async_trait]
-impl flow::Read for Read {
-    fn opening(&self) -> &Opening {
-        &self.opening
-    }
-
-    async fn next(&mut self) -> Result<Option<Batch>> {
-        if self.ended {
-            return Ok(None);
-        }
-        match self.events.recv().await {
-            Some(Ok(Event::Batch(batch))) => Ok(Some(batch)),
-            Some(Ok(Event::End)) => {
-                self.ended = true;
-                Ok(None)
-            }
-            Some(Err(error)) => Err(error),
-            // Only `End` is the end: a thread that died or already failed never counts as one (R3).
-            None => Err(Error::new(&codes::E1005_CUT, "the read ended before its last row")
-                .with_retry(Retry::Backoff)),
-        }
-    }
 }
 
 /// Reads to the end and says everything.

@@ -260,12 +260,7 @@ mod tests {
     async fn unlocked(database: &Database) -> Session {
         let options = serde_json::json!({ "url": database.url });
         let serde_json::Value::Object(options) = options else { panic!("an object") };
-        let args = crate::OpenArgs {
-            connection: "warehouse".to_owned(),
-            options: options.clone(),
-            metrics: flow::metrics::Metrics::new("test", "test"),
-            application: "test".to_owned(),
-        };
+        let args = crate::OpenArgs::new("warehouse", options.clone());
         let options = Options::parse("warehouse", options).unwrap();
         let connector = Connector::new(&args, &options).unwrap();
         let mut session = Session::connect(&connector, &Settings::of(&options), Default::default())

@@ -5,11 +5,9 @@ use flow::{Error, Opening, Result, Retry};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
-use super::read::{Event, Plan, Read, pump};
+use super::read::{Plan, pump};
 use crate::codes;
-
-/// Finished batches waiting for the reader of this read.
-const BATCHES_WAITING: usize = 2;
+use crate::handover::{BATCHES_WAITING, Event, Read};
 
 type Opened = Result<(Opening, mpsc::Receiver<Result<Event>>)>;
 

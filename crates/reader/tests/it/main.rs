@@ -1,7 +1,9 @@
 //! The reader against real PostgreSQL servers.
 #![expect(clippy::unwrap_used, reason = "a test may fail at any line")]
 
+mod conformance;
 mod faults;
+mod files;
 mod keys;
 mod model;
 mod properties;

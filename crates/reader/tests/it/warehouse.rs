@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use flow::metrics::Metrics;
 use flow::{
     Batch, Changes, Error, Key, Model, Position, ReadRequest, Relation, Result, Scope, Source,
     text_at,
@@ -17,12 +16,8 @@ use support::Database;
 pub(crate) fn try_open(url: &str, options: Value) -> Result<Postgres> {
     let Value::Object(mut options) = options else { panic!("options are an object") };
     options.insert("url".to_owned(), json!(url));
-    Postgres::open(OpenArgs {
-        connection: "warehouse".to_owned(),
-        options,
-        metrics: Metrics::new("test", "test"),
-        application: "outflow test".to_owned(),
-    })
+    let args = OpenArgs::new("warehouse", options);
+    Postgres::open(OpenArgs { application: "outflow test".to_owned(), ..args })
 }
 
 pub(crate) fn open(url: &str) -> Postgres {

@@ -1,0 +1,17 @@
+//! Files as a warehouse: a folder or glob of Parquet, CSV or JSON lines, on this machine or in an object store.
+
+mod cells;
+mod csv;
+mod csv_text;
+mod generation;
+mod input;
+mod jsonl;
+mod listing;
+mod options;
+mod parquet;
+mod relation;
+mod schema;
+mod source;
+
+pub use options::{ColumnType, Columns, Format, Options};
+pub use source::Files;

@@ -1,0 +1,168 @@
+//! The port's source over files: check a model, list what there is, open a read.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use flow::metrics::Metrics;
+use flow::{Checked, Clock, ColumnInfo, Model, ReadRequest, Relation, Result, Source, Watermark};
+use tokio::time::Instant;
+
+use super::generation::Generation;
+use super::listing::{self, Wanted};
+use super::options::Options;
+use super::relation::{Opened, describe};
+use crate::OpenArgs;
+use crate::handover;
+use crate::layout::{Column, Layout};
+use crate::ordered::{Request, Room, needs_sql, pump};
+
+/// Files, and the columns they have together.
+type Described = (Generation, Vec<Column>);
+
+/// Files of one folder. Opening it touches nothing.
+#[derive(Clone)]
+pub struct Files {
+    connection: String,
+    options: Options,
+    root: PathBuf,
+    spool_dir: PathBuf,
+    metrics: Arc<Metrics>,
+    clock: Arc<dyn Clock>,
+    /// The columns of the files looked at last, since JSON lines must be read to the end for them.
+    known: Arc<Mutex<Option<Described>>>,
+}
+
+impl std::fmt::Debug for Files {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Files({} in {})", self.connection, self.root.display())
+    }
+}
+
+impl Files {
+    /// Checks the options.
+    ///
+    /// # Errors
+    /// `E1001` for options that cannot be right; the text holds no secret.
+    pub fn open(args: OpenArgs) -> Result<Self> {
+        let options = Options::parse(&args.connection, args.options)?;
+        let root = args.project_dir.join(options.path.clone().unwrap_or_default());
+        Ok(Self {
+            connection: args.connection,
+            options,
+            root,
+            spool_dir: args.spool_dir,
+            metrics: args.metrics,
+            clock: args.clock,
+            known: Arc::default(),
+        })
+    }
+
+    /// The files of a model and its columns.
+    fn model(&self, model: &Model) -> Result<Described> {
+        match model.removed_when {
+            Some(_) => Err(needs_sql("`removed_when` is SQL, and files understand none")),
+            None => self.described(&model.relation),
+        }
+    }
+
+    /// The files that a relation means now.
+    fn list(&self, relation: &Relation) -> Result<Generation> {
+        let name = match relation {
+            Relation::Table(name) => name,
+            Relation::Sql(_) => {
+                return Err(needs_sql("the model is SQL, and files understand none"));
+            }
+        };
+        let wanted = Wanted::parse(name)?;
+        let entries = listing::local(&self.root, &wanted)?;
+        listing::settle(&wanted, self.options.format, entries)
+    }
+
+    fn columns(&self, generation: &Generation) -> Result<Vec<Column>> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((of, columns)) = known.as_ref()
+            && of == generation
+        {
+            return Ok(columns.clone());
+        }
+        let columns = describe(generation, &self.options)?;
+        *known = Some((generation.clone(), columns.clone()));
+        Ok(columns)
+    }
+
+    fn described(&self, relation: &Relation) -> Result<Described> {
+        let generation = self.list(relation)?;
+        let columns = self.columns(&generation)?;
+        generation.unchanged()?;
+        Ok((generation, columns))
+    }
+
+    fn room(&self) -> Room {
+        Room {
+            dir: self.spool_dir.clone(),
+            memory_bytes: self.options.sort_memory_mib << 20,
+            batch_rows: self.options.batch_rows,
+        }
+    }
+
+    fn count(&self, kind: &'static str, since: Instant) {
+        self.metrics.warehouse_query(&self.connection, kind, since.elapsed());
+    }
+}
+
+#[async_trait]
+impl Source for Files {
+    async fn check(&self, model: &Model) -> Result<Checked> {
+        let since = Instant::now();
+        let (this, model) = (self.clone(), model.clone());
+        let checked = handover::call(move || {
+            let (_, columns) = this.model(&model)?;
+            let layout = Layout::new(&columns, &model, &[])?;
+            Ok(Checked {
+                columns: columns.iter().map(Column::info).collect(),
+                findings: layout.findings(&model),
+            })
+        });
+        let checked = checked.await?;
+        self.count("check", since);
+        Ok(checked)
+    }
+
+    async fn discover(&self, of: Option<&Relation>) -> Result<Vec<(String, Vec<ColumnInfo>)>> {
+        let since = Instant::now();
+        let (this, of) = (self.clone(), of.cloned());
+        let found = handover::call(move || match of {
+            None => {
+                let names = listing::names(&this.root)?.into_iter();
+                Ok(listing::models(names).into_iter().map(|name| (name, Vec::new())).collect())
+            }
+            Some(relation) => {
+                let (_, columns) = this.described(&relation)?;
+                let name = match relation {
+                    Relation::Table(name) | Relation::Sql(name) => name,
+                };
+                Ok(vec![(name, columns.iter().map(Column::info).collect())])
+            }
+        });
+        let found = found.await?;
+        self.count("discover", since);
+        Ok(found)
+    }
+
+    async fn read(&self, request: ReadRequest) -> Result<Box<dyn flow::Read>> {
+        let since = Instant::now();
+        let this = self.clone();
+        let read = handover::read(None, move |handover| {
+            let clock = Watermark(this.clock.now_micros());
+            let (generation, columns) = this.model(&request.model)?;
+            let layout = Layout::new(&columns, &request.model, &request.columns)?;
+            let request = Request::new(request, layout, clock, this.room())?;
+            let mut opened = Opened { generation, options: this.options.clone() };
+            pump(&mut opened, &request, handover)?;
+            this.count("read", since);
+            Ok(())
+        });
+        Ok(Box::new(read.await?))
+    }
+}
