@@ -1,11 +1,41 @@
 -- What delivery remembers between runs, and what is known of rows that left the model. `sum` as in 0001_state.sql.
 
--- When a read first found the row gone; NULL while it is in the model, or has not been missed yet.
-ALTER TABLE ledger ADD COLUMN gone_since INTEGER;
--- absent: a complete read did not contain it. said: the row says so itself. settled: its record was updated as removed.
-ALTER TABLE ledger ADD COLUMN gone_how TEXT;
+-- What is remembered of each row is in sorted files in .outflow/ledger, and in the changes since they were made. The rows
+-- of a state of version 1 go to such files before this. `syncs.ledger_rows` is not kept any more; `syncs.changes` counts the
+-- changes of `ledgers`.
+DROP TABLE ledger;
 
-CREATE INDEX ledger_by_gone ON ledger (sync, key) WHERE gone_since IS NOT NULL AND gone_how <> 'settled';
+-- What the ledger of a sync is made of.
+CREATE TABLE ledgers (
+  sync      INTEGER PRIMARY KEY REFERENCES syncs (id),
+  version   INTEGER NOT NULL,  -- grows with every change of the ledger
+  key_order TEXT    NOT NULL,  -- how keys are ordered: a letter per part; empty: by their text
+  folded    INTEGER NOT NULL,  -- deltas up to this one are in the files
+  newest    INTEGER NOT NULL,  -- the newest delta
+  files     INTEGER NOT NULL,  -- rows of the sync in `ledger_files`
+  sum       INTEGER NOT NULL
+) STRICT;
+
+-- Its files; they never change.
+CREATE TABLE ledger_files (
+  sync      INTEGER NOT NULL REFERENCES syncs (id),
+  age       INTEGER NOT NULL,  -- how many files are newer; of a row that is in several, the newest counts
+  name      TEXT    NOT NULL,
+  row_count INTEGER NOT NULL,
+  bytes     INTEGER NOT NULL,
+  root      INTEGER NOT NULL,  -- checksum of the file's checksums
+  sum       INTEGER NOT NULL,
+  PRIMARY KEY (sync, age)
+) STRICT, WITHOUT ROWID;
+
+-- The changes since, one row per commit.
+CREATE TABLE ledger_deltas (
+  sync    INTEGER NOT NULL REFERENCES syncs (id),
+  seq     INTEGER NOT NULL,
+  changes BLOB    NOT NULL,  -- per row: its key, fingerprints, match hash, record id
+  sum     INTEGER NOT NULL,
+  PRIMARY KEY (sync, seq)
+) STRICT;
 
 -- gone = removed + gone_waiting + gone_ignored + gone_failed.
 ALTER TABLE runs ADD COLUMN gone         INTEGER NOT NULL DEFAULT 0;
@@ -13,7 +43,6 @@ ALTER TABLE runs ADD COLUMN removed      INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE runs ADD COLUMN gone_waiting INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE runs ADD COLUMN gone_ignored INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE runs ADD COLUMN gone_failed  INTEGER NOT NULL DEFAULT 0;
-
 
 -- Rows whose record a request may still change that nobody heard of (a timeout, a reset, a 5xx): a later write that is
 -- acknowledged, and began after `confirm_after`, confirms them. `match_hash` is what that request finds its record by.

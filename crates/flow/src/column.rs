@@ -82,7 +82,8 @@ fn decimal(value: i128, scale: i8) -> String {
     if fraction.is_empty() { format!("{sign}{whole}") } else { format!("{sign}{whole}.{fraction}") }
 }
 
-fn date(days: i32) -> String {
+/// A day as canonical text.
+pub(crate) fn date(days: i32) -> String {
     match days {
         i32::MAX => return "infinity".to_owned(),
         i32::MIN => return "-infinity".to_owned(),
@@ -93,7 +94,8 @@ fn date(days: i32) -> String {
         .map_or_else(|| format!("{days} d"), |at| at.format("%Y-%m-%d").to_string())
 }
 
-fn timestamp(micros: i64, zoned: bool) -> String {
+/// A moment as canonical text.
+pub(crate) fn timestamp(micros: i64, zoned: bool) -> String {
     if let i64::MAX | i64::MIN = micros {
         return Watermark(micros).to_string();
     }

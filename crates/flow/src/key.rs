@@ -59,6 +59,11 @@ impl Key {
         &self.0
     }
 
+    /// The text of a key that is one part without anything escaped.
+    pub(crate) fn single(&self) -> Option<&str> {
+        (!self.0.contains([SEPARATOR, ESCAPE])).then_some(self.0.as_str())
+    }
+
     /// The parts, in the order of the model's `primary_key`.
     pub fn parts(&self) -> Vec<String> {
         let mut parts = vec![String::new()];

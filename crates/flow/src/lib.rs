@@ -7,6 +7,7 @@ mod destination;
 mod error;
 mod job;
 mod key;
+mod key_order;
 pub mod metrics;
 mod payload;
 mod read_back;
@@ -27,6 +28,7 @@ pub use destination::{
 pub use error::{Error, Kind, Result, Retry};
 pub use job::{JobLimits, JobRow, Journal, KeepsJobs, OpenJob, Resumed, StoredJob};
 pub use key::Key;
+pub use key_order::{KeyOrder, PartOrder};
 pub use payload::{Fingerprint, MatchHash, Payload};
 pub use read_back::{Found, ReadBack, ReadsBack, Records};
 pub use reject::{Reject, Stage};

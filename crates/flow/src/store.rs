@@ -7,7 +7,8 @@ use async_trait::async_trait;
 use serde::Serialize;
 
 use crate::{
-    Fingerprint, Key, MatchHash, Position, Reject, Result, StoredJob, Unconfirmed, Watermark,
+    Fingerprint, Key, KeyOrder, MatchHash, Position, Reject, Result, StoredJob, Unconfirmed,
+    Watermark,
 };
 
 /// The right to run one sync. Dropping it gives the lease back; a killed process gives it back too.
@@ -361,8 +362,14 @@ pub trait Store: Send + Sync {
     /// whole ledger; asked only before a record is renamed whose last write nobody heard of.
     async fn holders(&self, sync: &str, record_ids: &[String]) -> Result<Vec<(String, Key)>>;
 
-    /// The first `rows` rows of the ledger of `sync` after the key `after`, in canonical key order (by bytes); fewer only
-    /// at the end.
+    /// Keeps the ledger of the lease's sync in this order of keys from now on. A read in the same order can then be
+    /// compared with it in one pass. A store that keeps no order need not do anything.
+    async fn order_keys(&self, _lease: &Lease, _order: &KeyOrder) -> Result<()> {
+        Ok(())
+    }
+
+    /// The first `rows` rows of the ledger of `sync` after the key `after`, in the ledger's order of keys (by the bytes of
+    /// their text, unless [`Store::order_keys`] said otherwise); fewer only at the end.
     async fn scan(&self, sync: &str, after: Option<&Key>, rows: usize)
     -> Result<Vec<(Key, Entry)>>;
 

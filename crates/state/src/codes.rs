@@ -67,7 +67,7 @@ pub static E3007_CHECKSUM: Code = Code {
     id: "E3007",
     kind: Kind::Failed,
     title: "A row of the state does not match its checksum.",
-    cause: "A bit of the ledger, a watermark or a sync's own row changed outside outflow: a failing disk or memory, or \
+    cause: "A bit of the ledger's newest changes, a watermark or a sync's own row changed outside outflow: a failing disk or memory, or \
             an edit by hand. The run stopped before it used the row.",
     remedy: "put a backup of the whole .outflow directory back, or run `outflow state reset` for the sync: its next run \
              is then a first load that upserts every row and deletes nothing",
@@ -167,6 +167,28 @@ pub static E3017_AMBIGUOUS_RUN: Code = Code {
     remedy: "give more characters of the id; `outflow runs ls` lists them",
 };
 
+/// A ledger file is not there.
+pub static E3020_LEDGER_MISSING: Code = Code {
+    id: "E3020",
+    kind: Kind::Failed,
+    title: "A file of the ledger is missing.",
+    cause: "state.db names a file in .outflow/ledger that is not there: it was deleted, or state.db was copied without \
+            that folder. Nothing was sent on the strength of it.",
+    remedy: "put a backup of the whole .outflow directory back, or run `outflow state reset` for the sync: its next run \
+             is then a first load that upserts every row and deletes nothing",
+};
+
+/// A ledger file is damaged.
+pub static E3021_LEDGER_DAMAGED: Code = Code {
+    id: "E3021",
+    kind: Kind::Failed,
+    title: "A file of the ledger is damaged.",
+    cause: "A file in .outflow/ledger does not match its checksums: it is cut off, something else wrote into it, or the \
+            disk returned wrong bytes. The run stopped before it used what was read.",
+    remedy: "put a backup of the whole .outflow directory back, or run `outflow state reset` for the sync: its next run \
+             is then a first load that upserts every row and deletes nothing",
+};
+
 /// A job that was not written down.
 pub static E3030_NO_SUCH_JOB: Code = Code {
     id: "E3030",
@@ -205,6 +227,8 @@ pub const CODES: &[&Code] = &[
     &E3015_BUSY,
     &E3016_NO_RUN,
     &E3017_AMBIGUOUS_RUN,
+    &E3020_LEDGER_MISSING,
+    &E3021_LEDGER_DAMAGED,
     &E3030_NO_SUCH_JOB,
     &E3099_UNEXPECTED,
 ];

@@ -6,7 +6,7 @@ use std::io::{Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use flow::{Error, Result, Watermark};
+use flow::{Code, Error, Result, Watermark};
 
 use crate::fault::While;
 use crate::{codes, directory};
@@ -26,7 +26,7 @@ pub struct Holder {
 pub(crate) struct Held {
     _file: File,
     /// Why this lease may do nothing but reset the sync.
-    pub(crate) damage: Option<String>,
+    pub(crate) damage: Option<(&'static Code, String)>,
 }
 
 /// Refuses a name that would not stay inside the directory of leases.

@@ -18,6 +18,7 @@ mod sqlite;
 mod syncs;
 mod target;
 mod unconfirmed;
+mod upkeep;
 mod worker;
 
 pub use codes::CODES;

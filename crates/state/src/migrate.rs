@@ -9,12 +9,16 @@ use rusqlite::{Connection, TransactionBehavior};
 use crate::codes;
 use crate::directory;
 use crate::fault::While;
+use crate::ledger::old;
 
 /// The migrations in order; a state's version is how many of them it has seen.
 pub(crate) const MIGRATIONS: &[&str] = &[
     include_str!("../../../sql/state/0001_state.sql"),
     include_str!("../../../sql/state/0002_delivery.sql"),
 ];
+
+/// The migration before which the ledgers' rows go to files.
+const LEDGER_FILES: usize = 1;
 
 /// How many migrations there are, as the state's version.
 pub(crate) fn newest(migrations: &[&str]) -> i32 {
@@ -28,15 +32,18 @@ pub(crate) fn version(connection: &Connection) -> Result<i32> {
         .during("reading the version of the state")
 }
 
-/// Applies what is missing, in one transaction of its own.
-pub(crate) fn apply(connection: &mut Connection, migrations: &[&str]) -> Result<()> {
+/// Applies what is missing, in one transaction of its own. Files go to the directory of the state.
+pub(crate) fn apply(connection: &mut Connection, dir: &Path, migrations: &[&str]) -> Result<()> {
     let doing = "bringing the state's tables to this version";
     let transaction =
         connection.transaction_with_behavior(TransactionBehavior::Immediate).during(doing)?;
     // Another process may have been faster; only what is still missing is applied.
     let from = usize::try_from(version(&transaction)?).unwrap_or_default();
-    for sql in migrations.iter().skip(from) {
+    for (version, sql) in migrations.iter().enumerate().skip(from) {
+        let ledgers =
+            if version == LEDGER_FILES { Some(old::read(&transaction, dir)?) } else { None };
         transaction.execute_batch(sql).during(doing)?;
+        ledgers.map_or(Ok(()), |ledgers| old::write(&transaction, &ledgers))?;
     }
     transaction.pragma_update(None, "user_version", newest(migrations)).during(doing)?;
     transaction.commit().during(doing)
@@ -59,7 +66,13 @@ pub(crate) fn upgrade(connection: &mut Connection, path: &Path, migrations: &[&s
         .during("copying the state before changing it")
         .and_then(|_| directory::protect_file(&backup))
         .map_err(failed)?;
-    apply(connection, migrations).map_err(failed)
+    let dir = path.parent().unwrap_or(Path::new("."));
+    apply(connection, dir, migrations).map_err(failed)?;
+    // Gives the room of tables that are gone back; where there is none to do that in, it is used again later.
+    if let Err(error) = connection.execute_batch("VACUUM") {
+        tracing::info!("the state keeps the room of its old tables: {error}");
+    }
+    Ok(())
 }
 
 /// `state-v1.db.bak` beside the state, or the next name that is free.
@@ -81,7 +94,7 @@ type Definition = (String, String, String);
 pub(crate) fn has_its_tables(connection: &Connection, migrations: &[&str]) -> Result<bool> {
     let seen = usize::try_from(version(connection)?).unwrap_or_default();
     let mut model = Connection::open_in_memory().during("opening a state in memory")?;
-    apply(&mut model, &migrations[..seen.min(migrations.len())])?;
+    apply(&mut model, Path::new(""), &migrations[..seen.min(migrations.len())])?;
     let found = definitions(connection)?;
     Ok(definitions(&model)?.iter().all(|wanted| found.contains(wanted)))
 }

@@ -14,11 +14,10 @@ use crate::{codes, directory, header, migrate, syncs};
 
 /// How long a statement waits for another process's write transaction.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
-/// Pages in the log before SQLite folds them into the file: 64 MiB, several commits of a first load, which change many
-/// of the same pages.
-const CHECKPOINT_PAGES: u32 = 16_384;
+/// Pages in the log before SQLite folds them into the file: 16 MiB, several commits of a first load.
+const CHECKPOINT_PAGES: u32 = 4096;
 /// Bytes of log kept on disk after a fold.
-const LOG_BYTES_MAX: u32 = 64 << 20;
+const LOG_BYTES_MAX: u32 = 16 << 20;
 /// Page cache of one connection, in KiB.
 const CACHE_KIB: i32 = 16 << 10;
 
@@ -67,7 +66,8 @@ fn create(path: &Path, project: &str, migrations: &[&str]) -> Result<()> {
     let mut connection = connect(&draft)?;
     connection.pragma_update(None, "application_id", header::APPLICATION_ID).during(doing)?;
     connection.pragma_update(None, "journal_mode", "WAL").during(doing)?;
-    migrate::apply(&mut connection, migrations)?;
+    let dir = path.parent().unwrap_or(Path::new("."));
+    migrate::apply(&mut connection, dir, migrations)?;
     connection
         .execute(
             "INSERT INTO meta (name, value) VALUES ('project', ?1), ('made_by', ?2)",

@@ -6,9 +6,10 @@ use flow::{Lease, RejectRecord, Result, RunRecord, StoredWatermark};
 use rusqlite::{Connection, Transaction};
 
 use crate::fault::While;
-use crate::lease::{self, Held, Holder};
+use crate::lease::{self, Holder};
+use crate::ledger::Ledgers;
 use crate::rejects::{self, RejectFilter, RejectGroup};
-use crate::sqlite::{Sqlite, begin};
+use crate::sqlite::{Sqlite, begin, look};
 use crate::syncs::{self, SyncRow};
 use crate::{jobs, progress, runs, target, unconfirmed};
 
@@ -97,18 +98,17 @@ impl Sqlite {
     /// # Errors
     /// `E3011` when another run has taken the sync over, `E3xxx` when the state cannot be written.
     pub async fn reset(&self, lease: &Lease) -> Result<()> {
-        let damaged = lease.held.downcast_ref::<Held>().is_some_and(|held| held.damage.is_some());
+        let ledgers = self.ledgers.clone();
         self.write(lease, move |transaction, sync| {
-            if damaged {
-                // Rows cannot be deleted through an index that does not know them.
-                transaction.execute_batch("REINDEX ledger").during("mending the ledger")?;
-            }
+            Ledgers::forget(transaction, sync)?;
             forget(transaction, sync.id)?;
             target::forget(transaction, &sync.name)?;
             sync.ledger_rows = 0;
             sync.save(transaction)
         })
-        .await
+        .await?;
+        let name = lease.sync.clone();
+        self.read(&name, move |connection, sync| ledgers.clear(connection, sync)).await.map(|_| ())
     }
 
     /// Every sync that ever ran, by name.
@@ -116,32 +116,36 @@ impl Sqlite {
     /// # Errors
     /// `E3xxx` when the state cannot be read.
     pub async fn syncs(&self) -> Result<Vec<SyncState>> {
-        let dir = self.dir.clone();
+        let (dir, ledgers) = (self.dir.clone(), self.ledgers.clone());
         self.reader
             .run(move |connection| {
-                let snapshot = connection.transaction().during("reading the state")?;
-                let known = syncs::all(&snapshot)?;
-                known
-                    .iter()
-                    .map(|sync| {
-                        let held_by = lease::holder(&dir, &sync.name);
-                        Ok(SyncState { held_by, ..state_of(&snapshot, sync)? })
-                    })
-                    .collect()
+                look(connection, |snapshot| {
+                    let known = syncs::all(snapshot)?;
+                    known
+                        .iter()
+                        .map(|sync| {
+                            let held_by = lease::holder(&dir, &sync.name);
+                            let ledger_rows = ledgers.count(snapshot, sync)?;
+                            Ok(SyncState { held_by, ledger_rows, ..state_of(snapshot, sync)? })
+                        })
+                        .collect()
+                })
             })
             .await
     }
 
-    /// Bytes the state takes on disk, its log included.
+    /// Bytes the state takes on disk, its log and the ledgers' files included.
     ///
     /// # Errors
     /// None today; a file that cannot be looked at counts 0.
     pub async fn size_bytes(&self) -> Result<u64> {
-        let dir = self.dir.clone();
+        let (dir, ledgers) = (self.dir.clone(), self.ledgers.clone());
         self.reader
             .run(move |_| {
                 let size = |name| fs::metadata(dir.join(name)).map_or(0, |file| file.len());
-                Ok(["state.db", "state.db-wal", "state.db-shm"].into_iter().map(size).sum())
+                let database: u64 =
+                    ["state.db", "state.db-wal", "state.db-shm"].into_iter().map(size).sum();
+                Ok(database + ledgers.size_bytes())
             })
             .await
     }
@@ -149,7 +153,7 @@ impl Sqlite {
 
 fn forget(transaction: &Transaction<'_>, sync: i64) -> Result<()> {
     unconfirmed::forget(transaction, sync)?;
-    for table in ["ledger", "watermarks", "backfills", "rejects", "jobs", "job_rows"] {
+    for table in ["watermarks", "backfills", "rejects", "jobs", "job_rows"] {
         transaction
             .execute(&format!("DELETE FROM {table} WHERE sync = ?1"), [sync])
             .during("forgetting the sync's state")?;
@@ -165,7 +169,7 @@ fn state_of(connection: &Connection, sync: &SyncRow) -> Result<SyncState> {
     Ok(SyncState {
         sync: sync.name.clone(),
         watermark: progress::watermark(connection, sync.id)?,
-        ledger_rows: sync.ledger_rows.cast_unsigned(),
+        ledger_rows: 0,
         open_rejects,
         oldest_reject_at,
         open_backfills,

@@ -5,32 +5,36 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use flow::{
-    BackfillProgress, Commit, Entry, Error, Key, Lease, MatchHash, Result, RunRecord, Store,
-    StoredJob, StoredWatermark, Target, Unconfirmed,
+    BackfillProgress, Code, Commit, Entry, Error, Key, KeyOrder, Lease, MatchHash, Result,
+    RunRecord, RunStatus, Store, StoredJob, StoredWatermark, Target, Unconfirmed,
 };
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use crate::fault::While;
 use crate::lease::{self, Held};
+use crate::ledger::{Ledgers, Listed};
 use crate::progress::{self, Written};
 use crate::syncs::{self, SyncRow};
 use crate::worker::Worker;
-use crate::{codes, directory, jobs, ledger, migrate, open, rejects, runs, target, unconfirmed};
+use crate::{codes, directory, jobs, migrate, open, rejects, runs, target, unconfirmed};
 
 /// A look at a lock takes it for an instant, so a refusal is believed only after some tries.
 const LEASE_TRIES: u32 = 5;
 const LEASE_PAUSE: Duration = Duration::from_millis(20);
+/// Tries at a ledger whose files are merged again and again.
+const LOOKS_MAX: u32 = 5;
 
 /// The state of one project in one SQLite file. Several processes may have it open at once.
 pub struct Sqlite {
     pub(crate) dir: PathBuf,
     pub(crate) writer: Worker,
     pub(crate) reader: Worker,
+    pub(crate) ledgers: Ledgers,
 }
 
 impl Sqlite {
     /// Opens the state of `project` in `dir` (usually the project's `.outflow`), making both where they are
-    /// missing. Reads the whole file to check it, so call it where blocking is allowed.
+    /// missing. Reads the whole of state.db to check it, so call it where blocking is allowed.
     ///
     /// # Errors
     /// `E3001`-`E3009` for a directory or file that cannot be used; nothing in the file is changed then.
@@ -41,6 +45,7 @@ impl Sqlite {
             dir: dir.to_owned(),
             writer: Worker::start("state-writer", opened.writer)?,
             reader: Worker::start("state-reader", opened.reader)?,
+            ledgers: Ledgers::new(dir)?,
         })
     }
 
@@ -66,14 +71,15 @@ impl Sqlite {
     pub(crate) async fn read<T: Send + 'static>(
         &self,
         sync: &str,
-        job: impl FnOnce(&Connection, &SyncRow) -> Result<T> + Send + 'static,
+        job: impl Fn(&Connection, &SyncRow) -> Result<T> + Send + 'static,
     ) -> Result<Option<T>> {
         let name = sync.to_owned();
         self.reader
             .run(move |connection| {
-                let snapshot = connection.transaction().during("reading the state")?;
-                let sync = syncs::find(&snapshot, &name)?;
-                sync.map(|sync| job(&snapshot, &sync)).transpose()
+                look(connection, |snapshot| {
+                    let sync = syncs::find(snapshot, &name)?;
+                    sync.map(|sync| job(snapshot, &sync)).transpose()
+                })
             })
             .await
     }
@@ -81,12 +87,12 @@ impl Sqlite {
     async fn list(
         &self,
         sync: &str,
-        (listed, after, rows): (ledger::Listed, Option<&Key>, usize),
+        (listed, after, rows): (Listed, Option<&Key>, usize),
     ) -> Result<Vec<(Key, Entry)>> {
-        let after = after.cloned();
+        let (ledgers, after) = (self.ledgers.clone(), after.cloned());
         let found = self
             .read(sync, move |connection, sync| {
-                ledger::list(connection, sync.id, (listed, after.as_ref(), rows))
+                ledgers.page(connection, sync, (listed, after.as_ref(), rows))
             })
             .await?;
         Ok(found.unwrap_or_default())
@@ -95,6 +101,7 @@ impl Sqlite {
     /// Takes the lock and the epoch; `None` while somebody else has the lock.
     async fn try_acquire(&self, sync: &str, at: i64) -> Result<Option<Lease>> {
         let (dir, name) = (self.dir.clone(), sync.to_owned());
+        let ledgers = self.ledgers.clone();
         self.writer
             .run(move |connection| {
                 let Some(mut held) = lease::take(&dir, &name, at)? else { return Ok(None) };
@@ -104,7 +111,7 @@ impl Sqlite {
                     unconfirmed::put_unheard(&transaction, sync.id, at)?;
                 }
                 transaction.commit().during("taking the lease")?;
-                held.damage = check(connection, &sync)?;
+                held.damage = check(connection, &ledgers, &sync)?;
                 Ok(Some(Lease { sync: name, epoch: sync.epoch, held: Box::new(held) }))
             })
             .await
@@ -118,16 +125,43 @@ pub(crate) fn begin(connection: &mut Connection) -> Result<Transaction<'_>> {
         .during("waiting for the state")
 }
 
-/// Reads all that the sync's next run relies on. Damage is an answer, not an error: the owner of a damaged sync
-/// can still reset it.
-fn check(connection: &mut Connection, sync: &SyncRow) -> Result<Option<String>> {
+/// Runs `job` on one snapshot; on a newer one when a ledger file it named was merged into another meanwhile, and is gone.
+pub(crate) fn look<T>(
+    connection: &mut Connection,
+    job: impl Fn(&Connection) -> Result<T>,
+) -> Result<T> {
+    for attempt in 1.. {
+        let snapshot = connection.transaction().during("reading the state")?;
+        match job(&snapshot) {
+            Err(error) if error.code() == &codes::E3020_LEDGER_MISSING && attempt < LOOKS_MAX => {}
+            result => return result,
+        }
+    }
+    unreachable!("the last look returns")
+}
+
+/// Reads what the sync's next run relies on from its first moment: the watermark, and what the ledger is made of. Its
+/// rows are checked when they are read. Damage is an answer, not an error: the owner of a damaged sync can still reset it.
+fn check(
+    connection: &mut Connection,
+    ledgers: &Ledgers,
+    sync: &SyncRow,
+) -> Result<Option<(&'static Code, String)>> {
+    const DAMAGE: [&Code; 4] = [
+        &codes::E3004_DAMAGED,
+        &codes::E3007_CHECKSUM,
+        &codes::E3020_LEDGER_MISSING,
+        &codes::E3021_LEDGER_DAMAGED,
+    ];
     let snapshot = connection.transaction().during("checking the ledger")?;
-    let checked = ledger::check(&snapshot, sync)
-        .and_then(|()| progress::watermark(&snapshot, sync.id).map(|_| ()));
+    let checked = ledgers
+        .check(&snapshot, sync)
+        .and_then(|()| progress::watermark(&snapshot, sync.id))
+        .and_then(|_| ledgers.clear(&snapshot, sync));
     match checked {
         Ok(()) => Ok(None),
-        Err(error) if [&codes::E3007_CHECKSUM, &codes::E3004_DAMAGED].contains(&error.code()) => {
-            Ok(Some(error.message().to_owned()))
+        Err(error) if DAMAGE.contains(&error.code()) => {
+            Ok(Some((error.code(), error.message().to_owned())))
         }
         Err(error) => Err(error),
     }
@@ -135,11 +169,9 @@ fn check(connection: &mut Connection, sync: &SyncRow) -> Result<Option<String>> 
 
 /// Refuses a lease whose sync was found damaged when it was taken.
 fn usable(lease: &Lease) -> Result<()> {
-    match lease.held.downcast_ref::<Held>().and_then(|held| held.damage.as_deref()) {
+    match lease.held.downcast_ref::<Held>().and_then(|held| held.damage.as_ref()) {
         None => Ok(()),
-        Some(damage) => {
-            Err(Error::new(&codes::E3007_CHECKSUM, format!("Sync `{}`: {damage}", lease.sync)))
-        }
+        Some((code, damage)) => Err(Error::new(code, format!("Sync `{}`: {damage}", lease.sync))),
     }
 }
 
@@ -161,8 +193,12 @@ impl Store for Sqlite {
 
     async fn put_run(&self, lease: &Lease, run: &RunRecord) -> Result<()> {
         usable(lease)?;
-        let run = run.clone();
-        self.write(lease, move |transaction, sync| runs::put(transaction, sync.id, &run)).await
+        let (run, ended) = (run.clone(), run.status != RunStatus::Running);
+        self.write(lease, move |transaction, sync| runs::put(transaction, sync.id, &run)).await?;
+        if ended {
+            self.tidy_ledger(lease).await;
+        }
+        Ok(())
     }
 
     async fn target(&self, sync: &str) -> Result<Option<Target>> {
@@ -193,26 +229,33 @@ impl Store for Sqlite {
 
     async fn lookup(&self, sync: &str, keys: &[Key]) -> Result<Vec<Option<Entry>>> {
         let (count, keys) = (keys.len(), keys.to_vec());
+        let ledgers = self.ledgers.clone();
         let found = self
-            .read(sync, move |connection, sync| ledger::lookup(connection, sync.id, &keys))
+            .read(sync, move |connection, sync| ledgers.lookup(connection, sync, &keys))
             .await?;
         Ok(found.unwrap_or_else(|| vec![None; count]))
     }
 
     async fn owners(&self, sync: &str, matches: &[MatchHash]) -> Result<Vec<Option<Key>>> {
         let (count, matches) = (matches.len(), matches.to_vec());
+        let ledgers = self.ledgers.clone();
         let found = self
-            .read(sync, move |connection, sync| ledger::owners(connection, sync.id, &matches))
+            .read(sync, move |connection, sync| ledgers.owners(connection, sync, &matches))
             .await?;
         Ok(found.unwrap_or_else(|| vec![None; count]))
     }
 
     async fn holders(&self, sync: &str, record_ids: &[String]) -> Result<Vec<(String, Key)>> {
-        let ids = record_ids.to_vec();
+        let (ledgers, ids) = (self.ledgers.clone(), record_ids.to_vec());
         let found = self
-            .read(sync, move |connection, sync| ledger::holders(connection, sync.id, &ids))
+            .read(sync, move |connection, sync| ledgers.holders(connection, sync, &ids))
             .await?;
         Ok(found.unwrap_or_default())
+    }
+
+    async fn order_keys(&self, lease: &Lease, order: &KeyOrder) -> Result<()> {
+        usable(lease)?;
+        self.reorder_ledger(lease, order).await
     }
 
     async fn scan(
@@ -221,7 +264,7 @@ impl Store for Sqlite {
         after: Option<&Key>,
         rows: usize,
     ) -> Result<Vec<(Key, Entry)>> {
-        self.list(sync, (ledger::Listed::All, after, rows)).await
+        self.list(sync, (Listed::All, after, rows)).await
     }
 
     async fn gone(
@@ -230,19 +273,23 @@ impl Store for Sqlite {
         after: Option<&Key>,
         rows: usize,
     ) -> Result<Vec<(Key, Entry)>> {
-        self.list(sync, (ledger::Listed::Gone, after, rows)).await
+        self.list(sync, (Listed::Gone, after, rows)).await
     }
 
     async fn mark_dirty(&self, lease: &Lease, keys: &[Key]) -> Result<()> {
         usable(lease)?;
-        let keys = keys.to_vec();
-        self.write(lease, move |transaction, sync| ledger::mark_dirty(transaction, sync.id, &keys))
-            .await
+        let (ledgers, keys) = (self.ledgers.clone(), keys.to_vec());
+        self.write(lease, move |transaction, sync| {
+            ledgers.mark_dirty(transaction, sync, &keys)?;
+            sync.save(transaction)
+        })
+        .await
     }
 
     async fn commit(&self, lease: &Lease, commit: Commit) -> Result<()> {
         usable(lease)?;
-        self.write(lease, move |transaction, sync| settle(transaction, sync, &commit)).await
+        self.write(lease, move |transaction, sync| settle(transaction, sync, &commit)).await?;
+        self.keep_ledger_small(lease).await
     }
 
     async fn end_backfill(&self, lease: &Lease, spec: &str) -> Result<()> {
@@ -325,8 +372,7 @@ impl Store for Sqlite {
 /// Everything one settled range changes (D2).
 fn settle(transaction: &Transaction<'_>, sync: &mut SyncRow, commit: &Commit) -> Result<()> {
     let written = Written { run_id: &commit.run_id, at: commit.at };
-    ledger::put(transaction, sync, &commit.ledger)?;
-    ledger::forget(transaction, sync, &commit.forgotten)?;
+    Ledgers::put(transaction, sync, (&commit.ledger, &commit.forgotten))?;
     rejects::resolve(transaction, sync.id, &commit.resolved)?;
     rejects::put(transaction, sync.id, &commit.rejects, &written)?;
     unconfirmed::put(transaction, sync.id, (&commit.confirmed, &commit.unconfirmed))?;

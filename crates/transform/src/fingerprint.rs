@@ -120,7 +120,7 @@ impl<'a> HashColumn<'a> {
 
 /// The fingerprint of each row over `columns`, which come in the order of their names.
 ///
-/// The hash is XXH3-128 over, for every field: the length of its name (8 bytes, little endian) and the name;
+/// The hash is XXH3-128, as far as [`Fingerprint::of`] keeps it, over, for every field: the length of its name (8 bytes, little endian) and the name;
 /// a tag that says absent, null or the value's type; and the value - text by length and bytes, numbers, dates
 /// and moments by their fixed bytes, decimals with their scale.
 pub(crate) fn fingerprints(columns: &[HashColumn<'_>], rows: usize) -> Vec<Fingerprint> {
@@ -129,7 +129,7 @@ pub(crate) fn fingerprints(columns: &[HashColumn<'_>], rows: usize) -> Vec<Finge
         .map(|row| {
             bytes.clear();
             columns.iter().for_each(|column| column.push(row, &mut bytes));
-            Fingerprint(xxh3_128_with_seed(&bytes, VERSION))
+            Fingerprint::of(xxh3_128_with_seed(&bytes, VERSION))
         })
         .collect()
 }
@@ -159,7 +159,7 @@ pub(crate) fn matches(columns: &[MatchColumn<'_>], rows: usize) -> Vec<MatchHash
                     push_bytes(&mut bytes, text.as_bytes());
                 }
             }
-            MatchHash(xxh3_128_with_seed(&bytes, VERSION))
+            MatchHash::of(xxh3_128_with_seed(&bytes, VERSION))
         })
         .collect()
 }

@@ -80,7 +80,7 @@ async fn check_state_after(store: &Sqlite, n: usize) {
     assert_eq!(rejects[0].last_at, AT + n as i64);
     let latest = sync.last_run.as_ref().unwrap();
     assert_eq!(latest.counts.unaccounted(), 0);
-    // Taking the lease reads the whole ledger and marks the killed run.
+    // Taking the lease reads what the ledger is made of and marks the killed run.
     let lease = store.acquire(SYNC, AT).await.unwrap();
     let crashed = store.run(&latest.id).await.unwrap().unwrap();
     assert_eq!((crashed.status, crashed.counts), (RunStatus::Crashed, latest.counts));

@@ -73,7 +73,7 @@ async fn a_full_disk_stops_the_run_and_loses_nothing() {
     let dir = tempdir().unwrap();
     // A mount namespace of its own: the small disk is gone with the child, whatever happens.
     let script = format!(
-        "mount -t tmpfs -o size=4m outflow-test '{}' || exit 40; exec \"$@\"",
+        "mount -t tmpfs -o size=8m outflow-test '{}' || exit 40; exec \"$@\"",
         dir.path().display()
     );
     let mut command: Vec<std::ffi::OsString> =
@@ -94,8 +94,9 @@ async fn a_full_disk_stops_the_run_and_loses_nothing() {
 #[tokio::test]
 async fn child_fills_its_small_disk() {
     let Some(dir) = child_dir() else { return };
+    // As much as the log, so that it can be folded into the file once this is gone.
     let ballast = dir.join("ballast");
-    std::fs::write(&ballast, vec![1; 1 << 20]).unwrap();
+    std::fs::write(&ballast, vec![1; 5 << 20]).unwrap();
     let state = dir.join("state");
     let store = open(&state);
     let (commits, code) = commit_until_refused(&store).await;

