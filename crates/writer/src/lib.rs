@@ -5,6 +5,7 @@ mod base_url;
 mod basic;
 pub mod codes;
 pub mod conformance;
+pub mod decode;
 pub mod encode;
 mod http;
 mod kind;
