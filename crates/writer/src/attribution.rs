@@ -35,6 +35,18 @@ impl Outcomes {
         self.rows.iter().enumerate().filter(|(_, row)| row.is_none()).map(|(index, _)| index)
     }
 
+    /// What is known so far, by row.
+    pub fn known(&self) -> impl Iterator<Item = (usize, &Outcome)> {
+        self.rows.iter().enumerate().filter_map(|(row, outcome)| Some((row, outcome.as_ref()?)))
+    }
+
+    /// What a later answer says about a row counts instead of what an earlier one said.
+    pub fn replace(&mut self, row: usize, outcome: Outcome) {
+        if let Some(slot) = self.rows.get_mut(row) {
+            *slot = Some(outcome);
+        }
+    }
+
     /// Answers about rows that were not sent.
     pub fn strangers(&self) -> usize {
         self.strangers

@@ -55,6 +55,8 @@ struct Bench {
     match_on: Field,
     text: Field,
     choice: Field,
+    /// Further text fields that no record is made without.
+    required: Vec<String>,
 }
 
 /// What a row of a test holds besides the value it is found by.
@@ -82,13 +84,18 @@ impl Bench {
         };
         assert!(limits.modes.contains(&Mode::Upsert), "{name}: the suite writes by upsert");
         assert_each_field_is_listed_once(name, &schema);
+        let match_on = field("unique field", &|field| field.unique);
+        let text = field("text field", &|field| {
+            !field.unique && !field.required && matches!(field.kind, FieldKind::Text { .. })
+        });
+        let required = schema.fields.iter().filter(|field| field.required && !field.read_only);
+        let required = required.map(|field| field.name.clone());
         Self {
             name,
             admin: client(&server.url()),
-            match_on: field("unique field", &|field| field.unique),
-            text: field("text field", &|field| {
-                !field.unique && matches!(field.kind, FieldKind::Text { .. })
-            }),
+            required: required.filter(|name| *name != match_on.name).collect(),
+            match_on,
+            text,
             choice: field("field with options", &|field| {
                 matches!(field.kind, FieldKind::Enum { .. })
             }),
@@ -136,17 +143,24 @@ impl Bench {
             })
             .collect();
         let absent = rows.iter().map(|(_, cell)| matches!(cell, Cell::Absent)).collect();
-        let columns: [(&str, ArrayRef, bool); 2] = [
+        let mut columns: Vec<(&str, ArrayRef, bool)> = vec![
             (&self.match_on.name, Arc::new(found_by), true),
             (&field.name, Arc::new(values), true),
         ];
+        let mut absent = vec![None, Some(absent)];
+        for name in &self.required {
+            let same: StringArray = rows.iter().map(|_| Some("required")).collect();
+            columns.push((name, Arc::new(same), true));
+            absent.push(None);
+        }
         WriteBatch {
             object: self.object.as_str().into(),
             mode: Mode::Upsert,
             match_on: Arc::new([self.match_on.name.clone()]),
             payload: Payload {
-                fields: RecordBatch::try_from_iter_with_nullable(columns).expect("two columns"),
-                absent: vec![None, Some(absent)],
+                fields: RecordBatch::try_from_iter_with_nullable(columns)
+                    .expect("columns of one length"),
+                absent,
             },
             record_ids: Vec::new(),
             job: self.knows_only_jobs().then(MemoryJournal::fresh),

@@ -26,20 +26,24 @@ pub fn column(field: &Field, values: &[Option<&Value>], separator: &str) -> Arra
         }
         DataType::Boolean => Arc::new(rows.map(|value| truth(value?)).collect::<BooleanArray>()),
         DataType::Int16 | DataType::Int32 | DataType::Int64 => {
-            let whole: ArrayRef = Arc::new(rows.map(|value| integer(value?)).collect::<Int64Array>());
+            let whole: ArrayRef =
+                Arc::new(rows.map(|value| integer(value?)).collect::<Int64Array>());
             cast(&whole, field.data_type()).unwrap_or(whole)
         }
         DataType::Float64 => {
             Arc::new(rows.map(|value| number(value?)?.parse().ok()).collect::<Float64Array>())
         }
         DataType::Decimal128(precision, scale) => {
-            let cells: Decimal128Array = rows.map(|value| decimal(&number(value?)?, *scale)).collect();
+            let cells: Decimal128Array =
+                rows.map(|value| decimal(&number(value?)?, *scale)).collect();
             match cells.with_precision_and_scale(*precision, *scale) {
                 Ok(cells) => Arc::new(cells),
                 Err(_) => new_null_array(field.data_type(), values.len()),
             }
         }
-        DataType::Date32 => Arc::new(rows.map(|value| day(value?.as_str()?)).collect::<Date32Array>()),
+        DataType::Date32 => {
+            Arc::new(rows.map(|value| day(value?.as_str()?)).collect::<Date32Array>())
+        }
         DataType::Timestamp(TimeUnit::Microsecond, zone) => {
             let cells: TimestampMicrosecondArray =
                 rows.map(|value| moment(value?.as_str()?)).collect();
@@ -135,7 +139,8 @@ mod tests {
 
     #[test]
     fn values_take_the_type_of_the_payload_they_are_compared_with() {
-        let mixed = [json!("a"), json!(1.5), json!(true), json!(["x", "y"]), json!([]), json!(null)];
+        let mixed =
+            [json!("a"), json!(1.5), json!(true), json!(["x", "y"]), json!([]), json!(null)];
         check(
             DataType::Utf8,
             &mixed,
@@ -149,12 +154,16 @@ mod tests {
             &[Some("12"), Some("12.5"), None, Some("7"), None],
         );
         check(DataType::Float64, &numbers[..2], &[Some("12"), Some("12.5")]);
-        check(DataType::Boolean, &[json!(false), json!("true"), json!(1)], &[
-            Some("false"),
-            Some("true"),
-            None,
-        ]);
-        let days = [json!("2026-01-05"), json!("2026-01-05T00:00:00+00:00"), json!("2026-01-05T10:00:00Z")];
+        check(
+            DataType::Boolean,
+            &[json!(false), json!("true"), json!(1)],
+            &[Some("false"), Some("true"), None],
+        );
+        let days = [
+            json!("2026-01-05"),
+            json!("2026-01-05T00:00:00+00:00"),
+            json!("2026-01-05T10:00:00Z"),
+        ];
         check(DataType::Date32, &days, &[Some("2026-01-05"), Some("2026-01-05"), None]);
         check(
             DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),

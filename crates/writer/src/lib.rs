@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod answer;
 mod attribution;
 mod base_url;
 mod basic;
@@ -16,6 +17,7 @@ mod scrub;
 mod tls;
 mod window;
 
+pub use answer::{json, percent, text};
 pub use attribution::Outcomes;
 pub use base_url::BaseUrl;
 pub use basic::basic;
