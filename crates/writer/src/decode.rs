@@ -94,7 +94,8 @@ fn decimal(text: &str, scale: i8) -> Option<i128> {
     let scale = usize::try_from(scale).ok()?;
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let fraction = fraction.trim_end_matches('0');
-    if fraction.len() > scale || !fraction.bytes().all(|digit| digit.is_ascii_digit()) {
+    let digits = whole.bytes().any(|byte| byte.is_ascii_digit());
+    if !digits || fraction.len() > scale || !fraction.bytes().all(|digit| digit.is_ascii_digit()) {
         return None;
     }
     format!("{whole}{fraction:0<scale$}").parse().ok()

@@ -101,7 +101,7 @@ impl Zendesk {
     /// The object's fields, asked from Zendesk.
     pub(super) async fn schema(&self, name: &str) -> Result<ObjectSchema> {
         let object = Object::parse(name)?;
-        let mut fields: Vec<Field> = own(object).iter().map(|own| of_zendesk(own)).collect();
+        let mut fields: Vec<Field> = own(object).iter().map(of_zendesk).collect();
         let mut after = String::new();
         for _ in 0..PAGES_MAX {
             let path = format!("{}?page[size]=100{after}", object.fields_path());

@@ -39,61 +39,68 @@ const JOBS: &str =
     r#"{"error":"TooManyJobs","description":"You have reached the maximum number of jobs"}"#;
 const MINUTE: &str = r#"{"error":"APIRateLimitExceeded","description":"Number of allowed API requests per minute exceeded"}"#;
 
+/// Status, headers, body; then code, kind, retry, whether the call may have been applied, and a part of the message.
+type Case = (
+    u16,
+    &'static [(&'static str, &'static str)],
+    &'static str,
+    (&'static str, Kind, Retry, bool, &'static str),
+);
+
 #[test]
 fn every_refusal_of_a_call_has_its_class() {
-    let row: &[(&'static str, &str)] = &[];
-    let cases: &[(u16, &[(&'static str, &str)], &str, (&str, Kind, Retry, bool, &str))] = &[
+    let cases: &[Case] = &[
         (
             401,
-            row,
+            &[],
             r#"{"error":"Couldn't authenticate you"}"#,
             ("E2009", Kind::Credentials, NEVER, false, "authenticate"),
         ),
-        (401, row, HTML, ("E2009", Kind::Credentials, NEVER, false, "refuses the token")),
+        (401, &[], HTML, ("E2009", Kind::Credentials, NEVER, false, "refuses the token")),
         (
             401,
-            row,
+            &[],
             r#"{"error":"invalid_token","error_description":"x"}"#,
             ("E2009", Kind::Credentials, NEVER, false, "invalid_token"),
         ),
-        (403, row, FORBIDDEN, ("E2010", Kind::Credentials, NEVER, false, "Forbidden: You do not")),
+        (403, &[], FORBIDDEN, ("E2010", Kind::Credentials, NEVER, false, "Forbidden: You do not")),
         (
             403,
-            row,
+            &[],
             r#"{"error":"Forbidden","description":"Bulk import is not enabled"}"#,
             ("E2010", Kind::Credentials, NEVER, false, "Bulk import"),
         ),
-        (403, row, HTML, ("E2004", Kind::Failed, BACKOFF, true, "403")),
+        (403, &[], HTML, ("E2004", Kind::Failed, BACKOFF, true, "403")),
         (
             404,
-            row,
+            &[],
             r#"{"error":"RecordNotFound","description":"Not found"}"#,
             ("E2011", Kind::Config, NEVER, false, "Not found"),
         ),
-        (404, row, HTML, ("E2004", Kind::Failed, BACKOFF, true, "404")),
+        (404, &[], HTML, ("E2004", Kind::Failed, BACKOFF, true, "404")),
         (
             400,
-            row,
+            &[],
             r#"{"error":"RequestInvalid","description":"secret row value"}"#,
             ("R211", Kind::Poison, NEVER, false, "100 rows"),
         ),
         (
             400,
-            row,
+            &[],
             r#"{"errors":[{"code":"InvalidJson","title":"Bad","detail":"x"}]}"#,
             ("R211", Kind::Poison, NEVER, false, "InvalidJson"),
         ),
-        (422, row, INVALID, ("R211", Kind::Poison, NEVER, false, "RecordInvalid")),
-        (413, row, r#"{"error":"PayloadTooLarge"}"#, ("R213", Kind::Poison, NEVER, false, "413")),
-        (413, row, HTML, ("R213", Kind::Poison, NEVER, false, "413")),
-        (414, row, "", ("R213", Kind::Poison, NEVER, false, "414")),
+        (422, &[], INVALID, ("R211", Kind::Poison, NEVER, false, "RecordInvalid")),
+        (413, &[], r#"{"error":"PayloadTooLarge"}"#, ("R213", Kind::Poison, NEVER, false, "413")),
+        (413, &[], HTML, ("R213", Kind::Poison, NEVER, false, "413")),
+        (414, &[], "", ("R213", Kind::Poison, NEVER, false, "414")),
         (
             409,
-            row,
+            &[],
             r#"{"error":"Conflict","description":"x"}"#,
             ("E2019", Kind::Failed, after(2), false, "somebody else"),
         ),
-        (429, row, JOBS, ("E2006", Kind::Failed, after(5), false, "30 jobs")),
+        (429, &[], JOBS, ("E2006", Kind::Failed, after(5), false, "30 jobs")),
         (429, &[("retry-after", "7")], JOBS, ("E2006", Kind::Failed, after(7), false, "30 jobs")),
         (
             429,
@@ -134,27 +141,27 @@ fn every_refusal_of_a_call_has_its_class() {
         ),
         (
             500,
-            row,
+            &[],
             r#"{"error":"InternalError"}"#,
             ("E2005", Kind::Failed, BACKOFF, true, "500 (InternalError)"),
         ),
-        (502, row, HTML, ("E2005", Kind::Failed, BACKOFF, true, "502")),
+        (502, &[], HTML, ("E2005", Kind::Failed, BACKOFF, true, "502")),
         (503, &[("retry-after", "20")], "", ("E2005", Kind::Failed, after(20), true, "503")),
         (
             503,
-            row,
+            &[],
             r#"{"error":"DatabaseConflict"}"#,
             ("E2005", Kind::Failed, BACKOFF, true, "DatabaseConflict"),
         ),
-        (504, row, "", ("E2005", Kind::Failed, BACKOFF, true, "504")),
-        (408, row, "", ("E2005", Kind::Failed, BACKOFF, true, "408")),
+        (504, &[], "", ("E2005", Kind::Failed, BACKOFF, true, "504")),
+        (408, &[], "", ("E2005", Kind::Failed, BACKOFF, true, "408")),
         (
             302,
             &[("location", "https://acme.zendesk.com/access")],
             "",
             ("E2018", Kind::Failed, NEVER, false, "302"),
         ),
-        (418, row, "", ("E2018", Kind::Failed, NEVER, false, "418")),
+        (418, &[], "", ("E2018", Kind::Failed, NEVER, false, "418")),
     ];
     let token = Secret::new("tok-secret");
     for (status, headers, body, (code, kind, retry, ambiguous, part)) in cases {

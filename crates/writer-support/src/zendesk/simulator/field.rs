@@ -217,12 +217,15 @@ pub(super) fn own(object: &str) -> &'static [(&'static str, Kind, &'static str)]
     }
 }
 
+/// Values by name.
+pub(super) type Values = Map<String, Value>;
+
 /// The values of a row that are kept: Zendesk's own and the account's, by name. What Zendesk does not know it passes over.
 pub(super) fn kept(
     object: &str,
     account: &[OwnField],
     row: &Map<String, Value>,
-) -> Result<(Map<String, Value>, Map<String, Value>), Refused> {
+) -> Result<(Values, Values), Refused> {
     let mut own_values = Map::new();
     for (name, kind, options) in own(object) {
         if let Some(value) = row.get(*name) {
