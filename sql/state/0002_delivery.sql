@@ -93,3 +93,17 @@ CREATE TABLE job_rows (
   sum         INTEGER NOT NULL,
   PRIMARY KEY (sync, job, number)
 ) STRICT, WITHOUT ROWID;
+
+-- The last snapshot of a sync whose every change is settled.
+CREATE TABLE marks (
+  sync        INTEGER PRIMARY KEY REFERENCES syncs (id),
+  mark        TEXT,              -- what the source said about the snapshot, for itself; NULL: nothing
+  mapping     TEXT    NOT NULL,  -- names the mapping its rows were sent with
+  compared_at INTEGER NOT NULL,  -- when every row was last compared
+  run_id      TEXT    NOT NULL,
+  at          INTEGER NOT NULL,
+  sum         INTEGER NOT NULL
+) STRICT;
+
+-- Rows that changed without the change method noticing: only a full compare found them.
+ALTER TABLE runs ADD COLUMN found_only_by_compare INTEGER NOT NULL DEFAULT 0;

@@ -241,8 +241,10 @@ fn source_line(shown: &Shown<'_>) -> String {
     if !ordinary {
         return format!("{read}; the watermark stays where it is");
     }
-    let Changes::Watermark { column, lag_micros } = &planned.sync.model.changes else {
-        return format!("{read}, snapshot");
+    let (column, lag_micros) = match &planned.sync.model.changes {
+        Changes::Watermark { column, lag_micros } => (column, lag_micros),
+        Changes::Log(log) => return format!("{read}, log of slot {}", log.slot),
+        Changes::Snapshot => return format!("{read}, snapshot"),
     };
     let lag = text::duration(*lag_micros);
     let moved = match (report.from, report.to) {

@@ -84,6 +84,7 @@ impl<'a> Session<'a> {
                 mode: sync.mode.as_str(),
                 method: match sync.model.changes {
                     Changes::Snapshot => "snapshot",
+                    Changes::Log(_) => "log",
                     Changes::Watermark { .. } => "watermark",
                 },
                 expected_interval_seconds: planned.expected_interval_seconds,

@@ -100,6 +100,8 @@ pub struct Counts {
     pub requests: u64,
     /// Write calls made again.
     pub retries: u64,
+    /// Of the rows sent, those that only a compare of every row found: the change method did not notice them.
+    pub rows_found_only_by_compare: u64,
 }
 
 /// Rejected rows of one code and field.
@@ -175,6 +177,7 @@ impl From<RunCounts> for Counts {
             parked: counts.parked,
             requests: counts.requests,
             retries: counts.retries,
+            rows_found_only_by_compare: counts.found_only_by_compare,
         }
     }
 }

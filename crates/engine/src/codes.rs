@@ -78,6 +78,25 @@ pub static E4008: Code = Code {
     remedy: "choose one of the modes the destination's page lists",
 };
 
+/// The change method does not notice every change.
+pub static E4055: Code = Code {
+    id: "E4055",
+    kind: Kind::Config,
+    title: "rows changed without the change method noticing",
+    cause: "The compare of every row that `changes.reconcile` asks for found rows that had changed and that neither the \
+            watermark nor the log had shown: back-dated updates, triggers switched off, a slow clock of an application.",
+    remedy: "let every change set the progress column, raise `lag`, or use `method: snapshot`; until then keep `reconcile`",
+};
+
+/// A mirror of a table that a crash empties.
+pub static E4056: Code = Code {
+    id: "E4056",
+    kind: Kind::Config,
+    title: "an UNLOGGED table cannot be mirrored",
+    cause: "PostgreSQL empties an UNLOGGED table after a crash. A mirror would take that for the removal of every row.",
+    remedy: "ALTER TABLE ... SET LOGGED, or use `mode: upsert`",
+};
+
 /// The state is about another place.
 pub static G001: Code = Code {
     id: "G001",
@@ -119,5 +138,7 @@ pub static R403: Code = Code {
 };
 
 /// Every code of this crate.
-pub const CODES: &[&Code] =
-    &[&E4001, &E4002, &E4003, &E4004, &E4005, &E4006, &E4007, &E4008, &G001, &R401, &R402, &R403];
+pub const CODES: &[&Code] = &[
+    &E4001, &E4002, &E4003, &E4004, &E4005, &E4006, &E4007, &E4008, &E4055, &E4056, &G001, &R401,
+    &R402, &R403,
+];

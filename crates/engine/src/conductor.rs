@@ -1,11 +1,11 @@
 //! Leads rows from the mapped chunks to the commit: starts calls, takes answers, commits, and ends in good order.
 
 use std::collections::{HashSet, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use flow::metrics::Busy;
-use flow::{Error, Key, Kind, Lease, Result, RunCounts, RunRecord, Watermark};
+use flow::{Error, Finding, Key, Kind, Lease, Result, RunCounts, RunRecord, Watermark};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -13,7 +13,8 @@ use tokio_util::task::AbortOnDropHandle;
 use transform::{Mapped, RunMeta};
 
 use crate::deliver::{Batcher, Call, Caller, Delivery};
-use crate::intake::{Chunk, Mapping, Reading, task_lost};
+use crate::intake::{Chunk, Facts, Mapping, Reading, task_lost};
+use crate::overlooked::{Overlooked, overlooked};
 use crate::prepare::Prepared;
 use crate::request::Page;
 use crate::run::Job;
@@ -46,6 +47,7 @@ pub(crate) struct Outcome {
     pub(crate) error: Option<Error>,
     /// Calls were left whose rows nobody could write down.
     pub(crate) unheard: bool,
+    pub(crate) findings: Vec<Finding>,
 }
 
 /// Leads rows from the mapped chunks to the commit.
@@ -74,6 +76,10 @@ pub(crate) struct Conductor<'a> {
     in_flight_rows: u64,
     /// Their payloads' bytes.
     in_flight_bytes: u64,
+    /// Rows that a compare of every row found changed.
+    pub(crate) overlooked: Overlooked,
+    /// What the reads said.
+    facts: Arc<Mutex<Facts>>,
     /// Rows left for the next run.
     pub(crate) parked: u64,
     /// Until when calls may be carried out whose rows nobody wrote down.
@@ -86,6 +92,7 @@ pub(crate) struct Conductor<'a> {
     pub(crate) sent: u64,
     /// When the next commit is due.
     commit_at: Instant,
+    findings: Vec<Finding>,
     failure: Option<Error>,
     /// A commit failed: a later one would pass over its rejects, and must not be.
     commit_failed: bool,
@@ -144,12 +151,15 @@ impl<'a> Conductor<'a> {
             newest: None,
             in_flight_rows: 0,
             in_flight_bytes: 0,
+            overlooked: Overlooked::default(),
+            facts: Arc::default(),
             parked: 0,
             unheard_until: None,
             had_unconfirmed: false,
             confirming: false,
             sent: 0,
             commit_at: Instant::now() + COMMIT_INTERVAL,
+            findings: Vec::new(),
             failure: None,
             commit_failed: false,
             closing: false,
@@ -180,7 +190,7 @@ impl<'a> Conductor<'a> {
                 self.fail(error);
             }
             if self.parked == 0 {
-                self.settler.complete();
+                self.complete();
             }
             if confirms {
                 self.confirm(CONFIRM_PATIENCE, watch).await?;
@@ -242,6 +252,7 @@ impl<'a> Conductor<'a> {
     /// Starts the tasks that read and map; they end with the handles.
     fn start_reading(&self, pages: Vec<Page>) -> Result<(Chunks, [AbortOnDropHandle<()>; 2])> {
         let spool = Spool::new(&self.ports.spool_dir, self.ports.spool)?;
+        let sync = Arc::new(self.sync.clone());
         let (sender, chunks) = mpsc::channel(CHUNKS_WAITING);
         let reading = Reading {
             source: Arc::clone(&self.ports.source),
@@ -249,9 +260,9 @@ impl<'a> Conductor<'a> {
             retry: self.ports.retry,
             drain: self.options.stop.drain.clone(),
             metrics: Arc::clone(&self.ports.metrics),
-            sync: self.sync.name.as_str().into(),
+            sync: Arc::clone(&sync),
+            facts: Arc::clone(&self.facts),
         };
-        let sync = Arc::new(self.sync.clone());
         let mapping = Mapping::new(sync, Arc::clone(&self.prepared), self.meta.clone());
         let metrics = Arc::clone(&self.ports.metrics);
         let reader = tokio::spawn(reading.fill(Arc::clone(&spool)));
@@ -366,6 +377,18 @@ impl<'a> Conductor<'a> {
         Ok(())
     }
 
+    /// Every row is settled: the next run asks what changed since the snapshots of this one.
+    fn complete(&mut self) {
+        let rows = self.overlooked.rows();
+        let facts = std::mem::take(&mut *self.facts.lock().unwrap_or_else(PoisonError::into_inner));
+        self.settler.complete(facts.mark, facts.compared.then_some(self.meta.started_at));
+        self.findings = facts.findings;
+        if rows > 0 {
+            self.settler.found_only_by_compare(rows);
+            self.findings.push(overlooked(rows));
+        }
+    }
+
     /// Closes the open rejects of rows that left the model. Should one come back, its payload is tried again.
     async fn forget_gone(&mut self, keys: Vec<Key>) -> Result<()> {
         if keys.is_empty() {
@@ -411,6 +434,7 @@ impl<'a> Conductor<'a> {
             interrupted: self.options.stop.drain.is_cancelled(),
             unheard: self.commit_failed || !self.calls.is_empty(),
             error: error.or(self.failure),
+            findings: self.findings,
         }
     }
 }

@@ -1,19 +1,19 @@
 //! Reading: pages from the warehouse into the spool, and from the spool, mapped, to the conductor.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use flow::arrow::array::{Array, AsArray, RecordBatch, UInt32Array};
 use flow::arrow::compute::take;
 use flow::arrow::datatypes::{DataType, Date32Type, TimestampMicrosecondType};
 use flow::metrics::{Busy, Metrics};
-use flow::{Batch, Error, Opening, Position, Result, Source, Watermark};
+use flow::{Batch, Error, Finding, Key, Mark, Opening, Position, Result, Scope, Source, Watermark};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use transform::{MapContext, Mapped, Mapper, RunMeta};
 
 use crate::prepare::{Prepared, compile};
-use crate::request::{Page, watermark_column};
+use crate::request::{Page, Part, since, watermark_column};
 use crate::retry::Attempts;
 use crate::spool::{Item, Spool};
 use crate::{RetryPolicy, Sync, codes};
@@ -25,7 +25,18 @@ pub(crate) struct Reading {
     pub(crate) retry: RetryPolicy,
     pub(crate) drain: CancellationToken,
     pub(crate) metrics: Arc<Metrics>,
-    pub(crate) sync: Arc<str>,
+    pub(crate) sync: Arc<Sync>,
+    pub(crate) facts: Arc<Mutex<Facts>>,
+}
+
+/// What the reads of a run have said besides their rows.
+#[derive(Debug, Default)]
+pub(crate) struct Facts {
+    /// What the source wants to be told by the next run, once all rows are settled.
+    pub(crate) mark: Option<Mark>,
+    /// Whether every row was read.
+    pub(crate) compared: bool,
+    pub(crate) findings: Vec<Finding>,
 }
 
 /// How far the attempts at a page have come.
@@ -35,6 +46,8 @@ struct SoFar {
     /// The warehouse's clock at the first snapshot. What became visible since then, at a place that was already read,
     /// is found by the next run only if the watermark stays behind this.
     clock: Option<Watermark>,
+    /// What the first snapshot wants to be told later, likewise.
+    mark: Option<Mark>,
 }
 
 /// How one attempt at a page ended.
@@ -57,18 +70,32 @@ impl Reading {
     }
 
     async fn read_pages(&self, spool: &Arc<Spool>) -> Result<()> {
+        let mut first = None;
         for page in &self.pages {
-            if let Ended::Drained = self.read_page(spool, page).await? {
+            let mut page = page.clone();
+            if let (Part::Since, Some(SoFar { clock, mark, .. })) = (page.part, &first) {
+                page.request.scope = since(&self.sync, *clock, mark.as_ref());
+            }
+            let (ended, so_far) = self.read_page(spool, &page).await?;
+            if let Ended::Drained = ended {
                 return Ok(());
             }
+            let mut facts = self.facts();
+            facts.mark.clone_from(&so_far.mark);
+            facts.compared |= matches!(page.request.scope, Scope::All);
+            first.get_or_insert(so_far);
         }
         Ok(())
     }
 
+    fn facts(&self) -> MutexGuard<'_, Facts> {
+        self.facts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Reads one page to its end: goes on after a pause when the spool was full, and after the last row when the
     /// connection was cut and trying again may help.
-    async fn read_page(&self, spool: &Arc<Spool>, page: &Page) -> Result<Ended> {
-        let mut so_far = SoFar { after: page.request.after.clone(), clock: None };
+    async fn read_page(&self, spool: &Arc<Spool>, page: &Page) -> Result<(Ended, SoFar)> {
+        let mut so_far = SoFar { after: page.request.after.clone(), clock: None, mark: None };
         let mut attempts = Attempts::new(self.retry);
         loop {
             let before = so_far.after.clone();
@@ -76,9 +103,9 @@ impl Reading {
                 Ok(Ended::Full) => tokio::select! {
                     biased;
                     () = spool.drained() => {}
-                    () = self.drain.cancelled() => return Ok(Ended::Drained),
+                    () = self.drain.cancelled() => return Ok((Ended::Drained, so_far)),
                 },
-                Ok(ended) => return Ok(ended),
+                Ok(ended) => return Ok((ended, so_far)),
                 Err(error) => {
                     if before != so_far.after {
                         attempts = Attempts::new(self.retry);
@@ -90,7 +117,7 @@ impl Reading {
                     tokio::select! {
                         biased;
                         () = tokio::time::sleep(pause) => {}
-                        () = self.drain.cancelled() => return Ok(Ended::Drained),
+                        () = self.drain.cancelled() => return Ok((Ended::Drained, so_far)),
                     }
                 }
             }
@@ -102,6 +129,9 @@ impl Reading {
         request.after.clone_from(&so_far.after);
         let mut read = self.source.read(request).await?;
         let mut opening = read.opening().clone();
+        if so_far.clock.is_none() {
+            so_far.mark = read.mark();
+        }
         opening.clock = *so_far.clock.get_or_insert(opening.clock);
         let opening = Arc::new(opening);
         // A later read can only go on after a row that has a position; without one it would never come further.
@@ -115,16 +145,18 @@ impl Reading {
             }
             let began = Instant::now();
             let batch = read.next().await?;
-            self.metrics.busy(&self.sync, Busy::Read, began.elapsed());
+            self.metrics.busy(&self.sync.name, Busy::Read, began.elapsed());
             let Some(batch) = batch else { break };
-            self.metrics.read_bytes(&self.sync, batch.rows.get_array_memory_size() as u64);
+            self.metrics.read_bytes(&self.sync.name, batch.rows.get_array_memory_size() as u64);
             let last = batch.last.clone();
             let position = if page.ends_at.is_some() { None } else { last.clone() };
-            spool.push(Item { batch, opening: Arc::clone(&opening), position }).await?;
+            let (part, gone) = (page.part, read.gone());
+            spool.push(Item { batch, opening: Arc::clone(&opening), position, part, gone }).await?;
             may_pause = last.is_some();
             so_far.after = last.or(so_far.after.take());
-            show_queue(&self.metrics, &self.sync, spool);
+            show_queue(&self.metrics, &self.sync.name, spool);
         }
+        self.facts().findings.extend(read.findings());
         if let Some(position) = &page.ends_at {
             spool.push(end_of_page(&opening, position.clone())).await?;
         }
@@ -151,7 +183,7 @@ fn show_queue(metrics: &Metrics, sync: &str, spool: &Spool) {
 fn end_of_page(opening: &Arc<Opening>, position: Position) -> Item {
     let rows = RecordBatch::new_empty(Arc::clone(&opening.schema));
     let batch = Batch { rows, faults: Vec::new(), last: None };
-    Item { batch, opening: Arc::clone(opening), position: Some(position) }
+    Item { position: Some(position), ..Item::of(batch, Arc::clone(opening)) }
 }
 
 /// A mapped batch.
@@ -166,6 +198,11 @@ pub(crate) struct Chunk {
     pub(crate) position: Option<Position>,
     /// The warehouse's clock at the snapshot.
     pub(crate) clock: Watermark,
+    /// See [`Item::part`].
+    pub(crate) part: Part,
+    /// Keys that were looked for and have no row.
+    #[expect(dead_code, reason = "a removal is not acted on yet")]
+    pub(crate) gone: Vec<Key>,
 }
 
 /// Maps batches, compiling the mapping anew when the model's columns change from one read to the next.
@@ -183,7 +220,7 @@ impl Mapping {
 
     /// Maps one batch.
     pub(crate) fn map(&mut self, item: Item) -> Result<Chunk> {
-        let Item { batch, opening, position } = item;
+        let Item { batch, opening, position, part, gone } = item;
         let compiled = match self.compiled.take() {
             Some((known, mapper)) if known.schema == opening.schema => mapper,
             _ => compile(&self.sync, &self.prepared, &opening.schema)?,
@@ -193,7 +230,8 @@ impl Mapping {
         let changed_at = changed_at(&self.sync, &batch.rows, &mapped.source_rows);
         let clock = opening.clock;
         self.compiled = Some((opening, compiled));
-        Ok(Chunk { rows: batch.rows.num_rows() as u64, mapped, changed_at, position, clock })
+        let rows = batch.rows.num_rows() as u64;
+        Ok(Chunk { rows, mapped, changed_at, position, clock, part, gone })
     }
 
     /// Maps everything in the spool, in order, until it ends (then sends `None`) or nobody listens.

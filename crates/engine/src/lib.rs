@@ -10,6 +10,7 @@ mod diff;
 mod doubt;
 mod intake;
 mod known;
+mod overlooked;
 mod ownership;
 mod plan;
 mod prepare;

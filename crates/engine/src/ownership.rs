@@ -53,7 +53,7 @@ async fn read(ports: &Ports, page: &Page, mapping: &mut Mapping, seen: &mut Seen
     let mut read = ports.source.read(page.request.clone()).await?;
     let opening = Arc::new(read.opening().clone());
     while let Some(batch) = read.next().await? {
-        let item = Item { batch, opening: Arc::clone(&opening), position: None };
+        let item = Item::of(batch, Arc::clone(&opening));
         let mapped = mapping.map(item)?.mapped;
         seen.matches.extend(mapped.keys.into_iter().zip(mapped.matches));
         seen.unclear.extend(mapped.rejects.into_iter().filter_map(|reject| reject.key));

@@ -13,8 +13,7 @@ use crate::known::Known;
 use crate::ownership;
 use crate::prepare::{Prepared, prepare};
 use crate::preview::run_meta;
-use crate::request::{changed_since, page};
-use crate::run::stored_watermark;
+use crate::request::{Remembered, page, scope_of_plan};
 use crate::spool::Item;
 use crate::target::target;
 use crate::{Ports, Stop, Sync, codes};
@@ -87,8 +86,8 @@ type Groups = BTreeMap<(&'static str, Option<String>), (&'static flow::Code, u64
 /// # Errors
 /// As a run's, before anything is sent.
 pub async fn plan(sync: &Sync, ports: &Ports, stop: &Stop) -> Result<Plan> {
-    let stored = stored_watermark(sync, ports).await?;
-    let from = stored.as_ref().map(|stored| stored.watermark);
+    let remembered = Remembered::of(sync, ports).await?;
+    let from = remembered.watermark.as_ref().map(|stored| stored.watermark);
     let prepared = Arc::new(prepare(sync, ports).await?);
     target(sync, ports).await?;
     let rows_max = prepared.limits.rows_max;
@@ -98,15 +97,15 @@ pub async fn plan(sync: &Sync, ports: &Ports, stop: &Stop) -> Result<Plan> {
     let mut groups = Groups::new();
     let about = (&prepared, &run_meta(sync, ports));
     let mut mapping = Mapping::new(Arc::new(sync.clone()), Arc::clone(&prepared), about.1.clone());
-    let request = page(sync, changed_since(sync, stored.as_ref()), None).request;
+    let scope = scope_of_plan(sync, &remembered, ports.clock.now_micros());
+    let request = page(sync, scope, None).request;
     let mut read = ports.source.read(request).await?;
     let opening = Arc::new(read.opening().clone());
     while let Some(batch) = read.next().await? {
         if stop.drain.is_cancelled() {
             return Err(Error::new(&codes::E4004, "the plan was interrupted; nothing was sent"));
         }
-        let item = Item { batch, opening: Arc::clone(&opening), position: None };
-        let chunk = mapping.map(item)?;
+        let chunk = mapping.map(Item::of(batch, Arc::clone(&opening)))?;
         plan.read += chunk.rows;
         plan.add((sync, ports), about, (&chunk.mapped, &mut groups)).await?;
     }

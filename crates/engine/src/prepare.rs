@@ -3,11 +3,14 @@
 use std::sync::Arc;
 
 use flow::arrow::datatypes::{Schema, SchemaRef};
-use flow::{Checked, ColumnInfo, Error, Kind, Limits, ObjectSchema, Result, Retry};
+use flow::{Checked, ColumnInfo, Error, Kind, Limits, Mode, ObjectSchema, Result, Retry};
 use transform::{Mapper, MapperSpec, MappingError};
 
 use crate::retry::repeat;
 use crate::{Ports, Sync, codes};
+
+/// The finding of a source whose table a crash empties.
+const UNLOGGED: &str = "E1054";
 
 /// The answers.
 #[derive(Debug, Clone)]
@@ -21,10 +24,20 @@ pub(crate) struct Prepared {
 pub(crate) async fn prepare(sync: &Sync, ports: &Ports) -> Result<Prepared> {
     let limits = limits(sync, ports)?;
     let checked = ports.source.check(&sync.model).await?;
+    refuse_unlogged(sync, &checked)?;
     let object = describe(sync, ports).await?;
     let prepared = Prepared { object, limits, checked };
     compile(sync, &prepared, &schema_of(&prepared.checked))?;
     Ok(prepared)
+}
+
+/// Hazard 29: after a crash of the warehouse such a table is empty, which looks like a complete read of nothing.
+fn refuse_unlogged(sync: &Sync, checked: &Checked) -> Result<()> {
+    let unlogged = checked.findings.iter().find(|finding| finding.code.id == UNLOGGED);
+    match unlogged.filter(|_| sync.mode == Mode::Mirror) {
+        Some(finding) => Err(Error::new(&codes::E4056, finding.message.clone())),
+        None => Ok(()),
+    }
 }
 
 /// The object's fields; asked again when that may help, as when another process has just used the account's window up.

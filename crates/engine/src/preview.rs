@@ -36,7 +36,7 @@ pub async fn preview(sync: &Sync, ports: &Ports, rows: u64) -> Result<Preview> {
     let opening = Arc::new(read.opening().clone());
     let mut preview = Preview { fields: Vec::new(), rows: Vec::new(), rejects: Vec::new() };
     while let Some(batch) = read.next().await? {
-        let item = Item { batch, opening: Arc::clone(&opening), position: None };
+        let item = Item::of(batch, Arc::clone(&opening));
         let mapped = mapping.map(item)?.mapped;
         let payload = mapped.payload;
         let names = payload.fields.schema_ref().fields().iter().map(|field| field.name().clone());

@@ -2,13 +2,13 @@
 //! the lease to the report; `conductor.rs` leads the rows in between.
 
 use flow::{
-    Error, Finding, Key, Kind, Lease, Result, RunCounts, RunRecord, RunStatus, StoredWatermark,
-    Watermark,
+    Changes, Error, Finding, Key, Kind, Lease, Result, RunCounts, RunRecord, RunStatus, StoredMark,
+    StoredWatermark, Watermark,
 };
 
 use crate::conductor::{Conductor, Outcome};
 use crate::prepare::{Prepared, prepare};
-use crate::request::{Page, changed_since, mapping_name, page, watermark_column};
+use crate::request::{Page, Remembered, mapping_name, page, pages_of_run};
 use crate::settle::Advance;
 use crate::target::target;
 use crate::{Ports, RunFailure, RunOptions, RunReport, Sync, Watch, codes};
@@ -36,28 +36,28 @@ pub async fn run(
     watch: &dyn Watch,
 ) -> Result<RunReport, RunFailure> {
     let lease = ports.store.acquire(&sync.name, ports.clock.now_micros()).await?;
-    let stored = stored_watermark(sync, ports).await?;
-    let scope = changed_since(sync, stored.as_ref().filter(|_| !options.full_refresh));
-    let mapping = mapping_name(sync);
-    let advance = match watermark_column(&sync.model) {
-        Some(column) => Advance::Watermark { column: column.to_owned(), mapping, stored },
-        None => Advance::Nothing,
+    let remembered = Remembered::of(sync, ports).await?;
+    let pages = match options.full_refresh {
+        true => vec![page(sync, flow::Scope::All, None)],
+        false => pages_of_run(sync, &remembered, ports.clock.now_micros()),
     };
     let confirms = options.rows_max.is_none();
-    let job =
-        Job { pages: vec![page(sync, scope, None)], forced: false, advance, asked: None, confirms };
+    let advance = advance(sync, remembered);
+    let job = Job { pages, forced: false, advance, asked: None, confirms };
     execute(sync, ports, &lease, (job, options), watch).await
 }
 
-/// The stored watermark, if it belongs to the column the model uses now. One of another column says nothing: then
-/// every row is read, and the ledger keeps what did not change from being sent.
-pub(crate) async fn stored_watermark(
-    sync: &Sync,
-    ports: &Ports,
-) -> Result<Option<StoredWatermark>> {
-    let stored = ports.store.watermark(&sync.name).await?;
-    let column = watermark_column(&sync.model);
-    Ok(stored.filter(|stored| Some(stored.column.as_str()) == column))
+/// What the rows of a run move.
+fn advance(sync: &Sync, remembered: Remembered) -> Advance {
+    let Remembered { watermark: stored, mark } = remembered;
+    let mapping = mapping_name(sync);
+    match &sync.model.changes {
+        Changes::Watermark { column, .. } => {
+            Advance::Watermark { column: column.clone(), mapping, stored, mark }
+        }
+        Changes::Log(_) => Advance::Mark { mapping, mark },
+        Changes::Snapshot => Advance::Nothing,
+    }
 }
 
 /// One execution under a lease, with its record in the state from the first moment to the last.
@@ -106,6 +106,7 @@ pub(crate) async fn execute(
         Some(Err(error)) => Outcome { error: Some(error), ..Outcome::default() },
     };
     let to = outcome.reached.or(from);
+    findings.extend(outcome.findings.iter().cloned());
     let result = finish(ports, lease, &mut run, outcome).await;
     ports.metrics.lease(&sync.name, false);
     let report = report(sync, ports, run, (from, to), findings).await;
@@ -130,13 +131,21 @@ async fn ready(sync: &Sync, ports: &Ports, lease: &Lease, run: &RunRecord) -> Re
 /// When rows are going to be sent with another mapping than the stored watermark names, it names none from now on:
 /// until every row was looked at with one mapping, neither the new nor the old one may pass over any.
 async fn leave_mapping(sync: &Sync, ports: &Ports, lease: &Lease, run: &RunRecord) -> Result<()> {
-    let Some(stored) = ports.store.watermark(&sync.name).await? else { return Ok(()) };
-    if stored.mapping.is_empty() || stored.mapping == mapping_name(sync) {
+    let mapping = mapping_name(sync);
+    let is_left = |stored: &str| !stored.is_empty() && stored != mapping;
+    let watermark = ports.store.watermark(&sync.name).await?;
+    let watermark = watermark.filter(|stored| is_left(&stored.mapping));
+    let mark = ports.store.mark(&sync.name).await?.filter(|stored| is_left(&stored.mapping));
+    if watermark.is_none() && mark.is_none() {
         return Ok(());
     }
-    let watermark = Some(StoredWatermark { mapping: String::new(), ..stored });
-    let (run_id, at) = (run.id.clone(), run.started_at);
-    let commit = flow::Commit { run_id, at, watermark, ..flow::Commit::default() };
+    let commit = flow::Commit {
+        run_id: run.id.clone(),
+        at: run.started_at,
+        watermark: watermark.map(|stored| StoredWatermark { mapping: String::new(), ..stored }),
+        mark: mark.map(|stored| StoredMark { mapping: String::new(), ..stored }),
+        ..flow::Commit::default()
+    };
     ports.store.commit(lease, commit).await
 }
 

@@ -6,8 +6,8 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use flow::{
-    BackfillProgress, Commit, Entry, Fingerprint, Key, LedgerChange, MatchHash, Position, Reject,
-    RunCounts, Stage, StoredWatermark, Watermark,
+    BackfillProgress, Commit, Entry, Fingerprint, Key, LedgerChange, Mark, MatchHash, Position,
+    Reject, RunCounts, Stage, StoredMark, StoredWatermark, Watermark,
 };
 
 use crate::codes;
@@ -24,6 +24,15 @@ pub(crate) enum Advance {
         mapping: String,
         /// The watermark before.
         stored: Option<StoredWatermark>,
+        /// The mark before.
+        mark: Option<StoredMark>,
+    },
+    /// The sync's mark alone, when everything is settled.
+    Mark {
+        /// Names the mapping rows are sent with now.
+        mapping: String,
+        /// The mark before.
+        mark: Option<StoredMark>,
     },
     /// The progress of a backfill; rows settled by earlier attempts.
     Backfill { spec: String, rows_before: u64 },
@@ -132,6 +141,11 @@ impl Settler {
     /// Whether a row with this key or match value was sent and is not committed yet.
     pub(crate) fn is_pending(&self, key: &Key, match_hash: MatchHash) -> bool {
         self.pending_keys.contains(key) || self.pending_matches.contains(&match_hash)
+    }
+
+    /// So many rows changed without the change method noticing.
+    pub(crate) fn found_only_by_compare(&mut self, rows: u64) {
+        self.count(|counts| counts.found_only_by_compare += rows);
     }
 
     /// Whether any row was sent and is not committed yet.
@@ -320,6 +334,7 @@ impl Settler {
             || !self.next.commit.confirmed.is_empty()
             || !self.next.commit.unconfirmed.is_empty()
             || self.next.commit.watermark.is_some()
+            || self.next.commit.mark.is_some()
             || self.ranges.front().is_some_and(|range| range.open == 0)
     }
 
@@ -358,12 +373,21 @@ impl Settler {
                 let progress = BackfillProgress { spec: spec.clone(), after: position, rows };
                 self.next.commit.backfill = Some(progress);
             }
-            Advance::Nothing => {}
+            Advance::Mark { .. } | Advance::Nothing => {}
         }
     }
 
     /// The read has ended and every row is settled: also rows up to the old watermark were looked at with this mapping.
-    pub(crate) fn complete(&mut self) {
+    /// `mark` is what the source said about it, and `compared_at` when every row was compared, where it was.
+    pub(crate) fn complete(&mut self, mark: Option<Mark>, compared_at: Option<i64>) {
+        if let Advance::Watermark { mapping, mark: before, .. }
+        | Advance::Mark { mapping, mark: before } = &self.advance
+        {
+            let before = before.as_ref().map_or(0, |before| before.compared_at);
+            let compared_at = compared_at.unwrap_or(before);
+            self.next.commit.mark =
+                Some(StoredMark { mark, mapping: mapping.clone(), compared_at });
+        }
         let Advance::Watermark { mapping, stored: Some(stored), .. } = &self.advance else {
             return;
         };

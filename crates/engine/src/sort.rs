@@ -28,7 +28,7 @@ impl Conductor<'_> {
         let began = Instant::now();
         let compared = self.compare(&chunk.mapped).await?;
         let Compared { verdicts, entries, renamed, priors, doubts } = compared;
-        let Chunk { rows: read, mut mapped, changed_at, position, clock } = chunk;
+        let Chunk { rows: read, mut mapped, changed_at, position, clock, part, gone: _ } = chunk;
         self.see(&changed_at);
         // From here on every row of the chunk is in the books, and the range stays open until its rows are settled.
         self.read += read;
@@ -46,6 +46,7 @@ impl Conductor<'_> {
                 row.record_id.clone_from(&row.prior.remote_id);
             }
         }
+        self.overlooked.see(part, &mapped.keys, &rows);
         let left = self.limit(&mut send, &mut rows);
         let mark = Mark { position, clock, keys: &mapped.keys, changed_at: &changed_at };
         let range = self.open_ranges(&send, &mut rows, mark);

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use flow::arrow::array::RecordBatch;
 use flow::arrow::compute::concat_batches;
-use flow::{Batch, Error, Fault, Opening, Position, Result};
+use flow::{Batch, Error, Fault, Key, Opening, Position, Result};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::Compression;
@@ -20,6 +20,7 @@ use tokio::sync::Notify;
 
 use crate::SpoolLimits;
 use crate::codes;
+use crate::request::Part;
 
 /// One batch on its way, and what its read knew.
 #[derive(Debug)]
@@ -30,6 +31,17 @@ pub(crate) struct Item {
     pub(crate) opening: Arc<Opening>,
     /// How far the sync has come once these rows and all before them are settled; `None` when that moves nothing.
     pub(crate) position: Option<Position>,
+    /// What its page is for.
+    pub(crate) part: Part,
+    /// Keys without a row, known since the batch before.
+    pub(crate) gone: Vec<Key>,
+}
+
+impl Item {
+    /// A batch that moves nothing.
+    pub(crate) fn of(batch: Batch, opening: Arc<Opening>) -> Self {
+        Self { batch, opening, position: None, part: Part::Rows, gone: Vec::new() }
+    }
 }
 
 /// The queue. Its files vanish with it.
@@ -64,6 +76,8 @@ struct Spilled {
     last: Option<Position>,
     opening: Arc<Opening>,
     position: Option<Position>,
+    part: Part,
+    gone: Vec<Key>,
 }
 
 impl Spool {
@@ -208,11 +222,11 @@ async fn blocking<T: Send + 'static>(
 }
 
 fn write_file(path: PathBuf, item: Item) -> Result<Spilled> {
-    let Item { batch: Batch { rows, faults, last }, opening, position } = item;
+    let Item { batch: Batch { rows, faults, last }, opening, position, part, gone } = item;
     write_rows(&path, &rows).map_err(|error| unusable(&path, error))?;
     let bytes = std::fs::metadata(&path).map_err(|error| unusable(&path, error))?.len();
     let rows = rows.num_rows() as u64;
-    Ok(Spilled { path, bytes, rows, faults, last, opening, position })
+    Ok(Spilled { path, bytes, rows, faults, last, opening, position, part, gone })
 }
 
 fn write_rows(path: &Path, rows: &RecordBatch) -> Result<(), parquet::errors::ParquetError> {
@@ -227,13 +241,13 @@ fn write_rows(path: &Path, rows: &RecordBatch) -> Result<(), parquet::errors::Pa
 }
 
 fn read_file(spilled: Spilled) -> Result<Item> {
-    let Spilled { path, rows, faults, last, opening, position, .. } = spilled;
+    let Spilled { path, rows, faults, last, opening, position, part, gone, .. } = spilled;
     let batch = read_rows(&path).map_err(|error| unusable(&path, error))?;
     if batch.num_rows() as u64 != rows {
         return Err(unusable(&path, "rows are missing"));
     }
     std::fs::remove_file(&path).map_err(|error| unusable(&path, error))?;
-    Ok(Item { batch: Batch { rows: batch, faults, last }, opening, position })
+    Ok(Item { batch: Batch { rows: batch, faults, last }, opening, position, part, gone })
 }
 
 fn read_rows(path: &Path) -> Result<RecordBatch, parquet::errors::ParquetError> {
@@ -285,7 +299,7 @@ mod tests {
             duplicates: Arc::default(),
         };
         let batch = Batch { rows, faults: Vec::new(), last: None };
-        Item { batch, opening: Arc::new(opening), position: None }
+        Item::of(batch, Arc::new(opening))
     }
 
     #[tokio::test]

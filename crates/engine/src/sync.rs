@@ -32,6 +32,8 @@ pub struct Sync {
     pub mappings: transform::Mappings,
     /// How rows are sent.
     pub delivery: Delivery,
+    /// Time between two compares of every row, for changes that the change method does not notice; `None` for none.
+    pub compare_every_micros: Option<i64>,
     /// Largest share (0 to 1) of read rows that may be rejected before the run counts as failed (exit 3).
     pub rejected_max: Option<f64>,
 }

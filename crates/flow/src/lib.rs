@@ -34,12 +34,12 @@ pub use read_back::{Found, ReadBack, ReadsBack, Records};
 pub use reject::{Reject, Stage};
 pub use secret::Secret;
 pub use source::{
-    Batch, Changes, Checked, ColumnInfo, Fault, Finding, Model, Opening, Position, REMOVED, Read,
-    ReadRequest, Relation, SOURCE_TYPE, Scope, Source,
+    Batch, Changes, Checked, ColumnInfo, Fault, Finding, Log, LogTable, Mark, Model, Opening,
+    Position, REMOVED, Read, ReadRequest, Relation, SOURCE_TYPE, Scope, Source, Wait,
 };
 pub use store::{
     BackfillProgress, Commit, Entry, Gone, GoneHow, Lease, LedgerChange, RejectRecord, RunCounts,
-    RunRecord, RunStatus, Store, StoredWatermark, Target, Trigger,
+    RunRecord, RunStatus, Store, StoredMark, StoredWatermark, Target, Trigger,
 };
 pub use unconfirmed::Unconfirmed;
 pub use watermark::Watermark;

@@ -84,6 +84,7 @@ pub struct Metrics {
     rows_unchanged_total: IntCounterVec,
     rows_delivered_total: IntCounterVec,
     rows_rejected_total: IntCounterVec,
+    rows_found_only_by_compare_total: IntCounterVec,
     rows_unaccounted: GaugeVec,
     rejects_open: IntGaugeVec,
     rows_unconfirmed: IntGaugeVec,
@@ -253,6 +254,11 @@ impl Metrics {
                 "outflow_rows_rejected_total",
                 "Rows that did not land, by stage and error code.",
                 &["sync", "stage", "code"],
+            ),
+            rows_found_only_by_compare_total: b.counter(
+                "outflow_rows_found_only_by_compare_total",
+                "Rows that changed without the change method noticing; only a compare of every row found them.",
+                &["sync"],
             ),
             rows_unaccounted: b.gauge(
                 "outflow_rows_unaccounted",
@@ -425,6 +431,7 @@ impl Metrics {
         }
         self.rows_read_total.with_label_values(&[sync]).inc_by(0);
         self.rows_unchanged_total.with_label_values(&[sync]).inc_by(0);
+        self.rows_found_only_by_compare_total.with_label_values(&[sync]).inc_by(0);
         for op in ["create", "update", "delete"] {
             self.rows_delivered_total.with_label_values(&[sync, op]).inc_by(0);
         }
@@ -491,6 +498,9 @@ impl Metrics {
         self.rows_delivered_total.with_label_values(&[sync, "create"]).inc_by(counts.created);
         self.rows_delivered_total.with_label_values(&[sync, "update"]).inc_by(counts.updated);
         self.rows_delivered_total.with_label_values(&[sync, "delete"]).inc_by(counts.removed);
+        self.rows_found_only_by_compare_total
+            .with_label_values(&[sync])
+            .inc_by(counts.found_only_by_compare);
         for (stage, code, rows) in rejected {
             self.rows_rejected_total.with_label_values(&[sync, stage.as_str(), code]).inc_by(*rows);
         }
@@ -755,6 +765,7 @@ impl Metrics {
             &self.rows_unchanged_total,
             &self.rows_delivered_total,
             &self.rows_rejected_total,
+            &self.rows_found_only_by_compare_total,
             &self.rows_unaccounted,
             &self.rejects_open,
             &self.rows_unconfirmed,

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, SchemaRef};
@@ -47,7 +48,36 @@ pub enum Changes {
         /// How far behind the watermark to read again, for transactions that commit late.
         lag_micros: i64,
     },
+    /// A run reads the rows whose keys the warehouse's change log names.
+    Log(Log),
 }
+
+/// The change log a model is followed by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Log {
+    /// Replication slot; it keeps the log until we have acknowledged it.
+    pub slot: String,
+    /// Publication: which tables' changes are in the log.
+    pub publication: String,
+    /// Tables whose changes lead to a row of the model; empty means every table the model reads.
+    pub tables: Vec<LogTable>,
+    /// Largest number of bytes of log that the slot may keep back before a run refuses to go on; `None` for no limit.
+    pub retained_bytes_max: Option<u64>,
+}
+
+/// A table whose changes lead to a row of the model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogTable {
+    /// `name` or `schema.name`, parts optionally quoted.
+    pub name: String,
+    /// One SELECT of the model's primary keys for the table's changed keys, which it reads from a relation named
+    /// `changed` that has the columns of the table's replica identity. `None` where the keys are the same columns.
+    pub keys: Option<String>,
+}
+
+/// What a source remembers of a snapshot, for its own use in a later read: only the source that gave it reads it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mark(pub String);
 
 /// One column of a model.
 #[derive(Debug, Clone)]
@@ -109,6 +139,15 @@ pub enum Scope {
     All,
     /// Rows whose watermark is at or after this, then rows whose watermark is NULL or `-infinity`.
     Since(Watermark),
+    /// Every row that changed since the snapshot that `mark` is of: for a model with a watermark what [`Scope::Since`]
+    /// reads, then rows that changed without a newer watermark where the warehouse can tell; or every row, where
+    /// nothing else would do.
+    Changed {
+        /// First watermark of the lookback; `None` where the model is followed by the log.
+        from: Option<Watermark>,
+        /// As [`Read::mark`] gave it.
+        mark: Mark,
+    },
     /// Rows with `from <= watermark < to`, ordered by watermark and key.
     Range {
         /// First watermark in the range.
@@ -196,6 +235,35 @@ pub trait Source: Send + Sync {
     /// # Errors
     /// As [`Source::check`], and when the warehouse cannot be reached.
     async fn read(&self, request: ReadRequest) -> Result<Box<dyn Read>>;
+
+    /// Told once everything up to `mark` is settled and durable: what the warehouse keeps for us up to there, it need
+    /// not keep longer.
+    ///
+    /// # Errors
+    /// When the warehouse cannot be told; nothing is lost, and the next run tells it again.
+    async fn settled(&self, _model: &Model, _mark: &Mark) -> Result<()> {
+        Ok(())
+    }
+
+    /// Waits until so many changes since `mark` wait to be read, or until `at_most` has passed; at once where the
+    /// source has no log to look at. Gives whether there is anything to read.
+    ///
+    /// # Errors
+    /// As [`Source::read`].
+    async fn wait(&self, _model: &Model, _mark: &Mark, _wait: Wait) -> Result<bool> {
+        Ok(true)
+    }
+}
+
+/// How long to collect changes.
+#[derive(Debug, Clone, Copy)]
+pub struct Wait {
+    /// Enough changes.
+    pub changes_min: u64,
+    /// Longest time from the first change on.
+    pub at_most: Duration,
+    /// Longest time without any change.
+    pub idle_max: Duration,
 }
 
 /// One read in progress. Dropping it cancels the query and closes the snapshot.
@@ -210,4 +278,25 @@ pub trait Read: Send {
     /// # Errors
     /// When the read was cut, timed out, or the relation was replaced meanwhile.
     async fn next(&mut self) -> Result<Option<Batch>>;
+
+    /// What the source wants to be told when it is asked what changed since this read; known from the opening on.
+    fn mark(&self) -> Option<Mark> {
+        None
+    }
+
+    /// Keys that were asked for or that the log names, and that have no row in the snapshot: the rows are gone.
+    /// Each is given once, after the batch it became known with.
+    fn gone(&mut self) -> Vec<Key> {
+        Vec::new()
+    }
+
+    /// Why every row is read although less was asked for, or other news of this read; asked at its end.
+    fn findings(&mut self) -> Vec<Finding> {
+        Vec::new()
+    }
+
+    /// Whether, at its end, only a read of every row can tell what changed.
+    fn needs_all(&self) -> bool {
+        false
+    }
 }

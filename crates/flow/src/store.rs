@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use serde::Serialize;
 
 use crate::{
-    Fingerprint, Key, KeyOrder, MatchHash, Position, Reject, Result, StoredJob, Unconfirmed,
+    Fingerprint, Key, KeyOrder, Mark, MatchHash, Position, Reject, Result, StoredJob, Unconfirmed,
     Watermark,
 };
 
@@ -104,6 +104,17 @@ pub struct StoredWatermark {
     pub mapping: String,
 }
 
+/// The last snapshot whose every change is settled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredMark {
+    /// What the source said about it; `None` where it has nothing to say.
+    pub mark: Option<Mark>,
+    /// Names the mapping its rows were sent with.
+    pub mapping: String,
+    /// When every row was last compared, in microseconds since 1970 UTC.
+    pub compared_at: i64,
+}
+
 /// What the memory of a sync is about. What was acknowledged by one account says nothing about another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
@@ -146,6 +157,8 @@ pub struct RunCounts {
     pub requests: u64,
     /// Write calls made again after a failure.
     pub retries: u64,
+    /// Of the rows sent, those that changed without the change method noticing: only a full compare found them.
+    pub found_only_by_compare: u64,
     /// Rows that left the model and whose record was not acted on before this run.
     pub gone: u64,
     /// Records of such rows that the destination acknowledged as removed.
@@ -313,6 +326,8 @@ pub struct Commit {
     pub ended_jobs: Vec<String>,
     /// The new watermark; `None` leaves it.
     pub watermark: Option<StoredWatermark>,
+    /// The new mark; `None` leaves it.
+    pub mark: Option<StoredMark>,
     /// The new progress of a backfill; `None` leaves it.
     pub backfill: Option<BackfillProgress>,
     /// The run's accounting so far; balances.
@@ -348,6 +363,12 @@ pub trait Store: Send + Sync {
 
     /// How far the sync has come; `None` before the first commit and after a reset.
     async fn watermark(&self, sync: &str) -> Result<Option<StoredWatermark>>;
+
+    /// The last snapshot whose every change is settled; `None` before the first complete run, after a reset, and in a
+    /// store that does not keep it.
+    async fn mark(&self, _sync: &str) -> Result<Option<StoredMark>> {
+        Ok(None)
+    }
 
     /// How far the backfill `spec` of `sync` has come; `None` when it has not begun or has ended.
     async fn backfill(&self, sync: &str, spec: &str) -> Result<Option<BackfillProgress>>;

@@ -1,7 +1,7 @@
 //! How a read's thread hands over what it read: batches, then the end, told apart from a thread that died (R3).
 
 use async_trait::async_trait;
-use flow::{Batch, Error, Opening, Result, Retry};
+use flow::{Batch, Error, Finding, Mark, Opening, Result, Retry};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::codes;
@@ -20,12 +20,25 @@ pub(crate) struct Read {
     opening: Opening,
     events: mpsc::Receiver<Result<Event>>,
     ended: bool,
+    notes: Notes,
     _cancel: Option<CancelOnDrop>,
+}
+
+/// What is known of a read, besides its rows, once it is open.
+#[derive(Debug, Default)]
+pub(crate) struct Notes {
+    pub(crate) mark: Option<Mark>,
+    pub(crate) findings: Vec<Finding>,
 }
 
 impl Read {
     pub(crate) fn new(opening: Opening, events: mpsc::Receiver<Result<Event>>) -> Self {
-        Self { opening, events, ended: false, _cancel: None }
+        Self { opening, events, ended: false, notes: Notes::default(), _cancel: None }
+    }
+
+    /// The same read, with these notes.
+    pub(crate) fn noting(self, notes: Notes) -> Self {
+        Self { notes, ..self }
     }
 }
 
@@ -49,6 +62,14 @@ impl flow::Read for Read {
             // Only `End` is the end: a thread that died or already failed never counts as one (R3).
             None => Err(died("the read ended before its last row")),
         }
+    }
+
+    fn mark(&self) -> Option<Mark> {
+        self.notes.mark.clone()
+    }
+
+    fn findings(&mut self) -> Vec<Finding> {
+        std::mem::take(&mut self.notes.findings)
     }
 }
 

@@ -44,7 +44,7 @@ impl Layout {
     pub(crate) fn new(all: &[Column], model: &Model, wanted: &[String]) -> Result<Self> {
         let watermark = match &model.changes {
             Changes::Watermark { column, .. } => Some(column),
-            Changes::Snapshot => None,
+            Changes::Snapshot | Changes::Log(_) => None,
         };
         let mut names: Vec<&String> = model.primary_key.iter().chain(watermark).collect();
         match wanted.is_empty() {

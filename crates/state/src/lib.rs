@@ -8,6 +8,7 @@ mod header;
 mod jobs;
 mod lease;
 mod ledger;
+mod marks;
 mod migrate;
 mod open;
 mod operator;

@@ -14,7 +14,8 @@ const RUNS_KEPT_MAX: u32 = 10_000;
 
 const SELECT: &str = "SELECT runs.id, syncs.name, trigger_kind, status, started_at, ended_at, read_rows, \
      unchanged, created, updated, rejected, parked, requests, retries, error, \
-     gone, removed, gone_waiting, gone_ignored, gone_failed FROM runs JOIN syncs ON syncs.id = runs.sync";
+     gone, removed, gone_waiting, gone_ignored, gone_failed, found_only_by_compare \
+     FROM runs JOIN syncs ON syncs.id = runs.sync";
 
 const TRIGGERS: [Trigger; 4] =
     [Trigger::Manual, Trigger::Schedule, Trigger::Event, Trigger::Backfill];
@@ -36,15 +37,16 @@ pub(crate) fn put(transaction: &Transaction<'_>, sync: i64, run: &RunRecord) -> 
         .prepare_cached(
             "INSERT INTO runs (id, sync, trigger_kind, status, started_at, ended_at, read_rows, unchanged, \
              created, updated, rejected, parked, requests, retries, error, gone, removed, gone_waiting, \
-             gone_ignored, gone_failed) \
+             gone_ignored, gone_failed, found_only_by_compare) \
              VALUES (:id, :sync, :trigger, :status, :started_at, :ended_at, :read, :unchanged, \
              :created, :updated, :rejected, :parked, :requests, :retries, :error, :gone, :removed, \
-             :gone_waiting, :gone_ignored, :gone_failed) \
+             :gone_waiting, :gone_ignored, :gone_failed, :found_only_by_compare) \
              ON CONFLICT (id) DO UPDATE SET status = :status, ended_at = :ended_at, read_rows = :read, \
              unchanged = :unchanged, created = :created, updated = :updated, rejected = :rejected, \
              parked = :parked, requests = :requests, retries = :retries, error = :error, \
              gone = :gone, removed = :removed, gone_waiting = :gone_waiting, \
-             gone_ignored = :gone_ignored, gone_failed = :gone_failed WHERE sync = :sync",
+             gone_ignored = :gone_ignored, gone_failed = :gone_failed, \
+             found_only_by_compare = :found_only_by_compare WHERE sync = :sync",
         )
         .and_then(|mut statement| {
             statement.execute(named_params! {
@@ -62,6 +64,7 @@ pub(crate) fn put(transaction: &Transaction<'_>, sync: i64, run: &RunRecord) -> 
                 ":parked": counts.parked,
                 ":requests": counts.requests,
                 ":retries": counts.retries,
+                ":found_only_by_compare": counts.found_only_by_compare,
                 ":error": run.error,
                 ":gone": counts.gone,
                 ":removed": counts.removed,
@@ -81,7 +84,8 @@ pub(crate) fn put_counts(transaction: &Transaction<'_>, sync: i64, commit: &Comm
         .prepare_cached(
             "UPDATE runs SET committed_at = ?3, read_rows = ?4, unchanged = ?5, created = ?6, updated = ?7, \
              rejected = ?8, parked = ?9, requests = ?10, retries = ?11, gone = ?12, removed = ?13, \
-             gone_waiting = ?14, gone_ignored = ?15, gone_failed = ?16 WHERE id = ?1 AND sync = ?2",
+             gone_waiting = ?14, gone_ignored = ?15, gone_failed = ?16, \
+             found_only_by_compare = ?17 WHERE id = ?1 AND sync = ?2",
         )
         .and_then(|mut statement| {
             statement.execute(params![
@@ -100,7 +104,8 @@ pub(crate) fn put_counts(transaction: &Transaction<'_>, sync: i64, commit: &Comm
                 counts.removed,
                 counts.gone_waiting,
                 counts.gone_ignored,
-                counts.gone_failed
+                counts.gone_failed,
+                counts.found_only_by_compare
             ])
         })
         .during(WRITING)?;
@@ -196,6 +201,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<RunRecord> {
             gone_waiting: row.get(17)?,
             gone_ignored: row.get(18)?,
             gone_failed: row.get(19)?,
+            found_only_by_compare: row.get(20)?,
         },
         error: row.get(14)?,
     })

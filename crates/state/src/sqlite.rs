@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use flow::{
     BackfillProgress, Code, Commit, Entry, Error, Key, KeyOrder, Lease, MatchHash, Result,
-    RunRecord, RunStatus, Store, StoredJob, StoredWatermark, Target, Unconfirmed,
+    RunRecord, RunStatus, Store, StoredJob, StoredMark, StoredWatermark, Target, Unconfirmed,
 };
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
@@ -16,7 +16,7 @@ use crate::ledger::{Ledgers, Listed};
 use crate::progress::{self, Written};
 use crate::syncs::{self, SyncRow};
 use crate::worker::Worker;
-use crate::{codes, directory, jobs, migrate, open, rejects, runs, target, unconfirmed};
+use crate::{codes, directory, jobs, marks, migrate, open, rejects, runs, target, unconfirmed};
 
 /// A look at a lock takes it for an instant, so a refusal is believed only after some tries.
 const LEASE_TRIES: u32 = 5;
@@ -157,6 +157,7 @@ fn check(
     let checked = ledgers
         .check(&snapshot, sync)
         .and_then(|()| progress::watermark(&snapshot, sync.id))
+        .and_then(|_| marks::get(&snapshot, sync.id))
         .and_then(|_| ledgers.clear(&snapshot, sync));
     match checked {
         Ok(()) => Ok(None),
@@ -216,6 +217,11 @@ impl Store for Sqlite {
     async fn watermark(&self, sync: &str) -> Result<Option<StoredWatermark>> {
         let found =
             self.read(sync, |connection, sync| progress::watermark(connection, sync.id)).await?;
+        Ok(found.flatten())
+    }
+
+    async fn mark(&self, sync: &str) -> Result<Option<StoredMark>> {
+        let found = self.read(sync, |connection, sync| marks::get(connection, sync.id)).await?;
         Ok(found.flatten())
     }
 
@@ -379,6 +385,9 @@ fn settle(transaction: &Transaction<'_>, sync: &mut SyncRow, commit: &Commit) ->
     jobs::forget(transaction, sync.id, &commit.ended_jobs)?;
     if let Some(watermark) = &commit.watermark {
         progress::put_watermark(transaction, sync.id, watermark, &written)?;
+    }
+    if let Some(mark) = &commit.mark {
+        marks::put(transaction, sync.id, mark, &written)?;
     }
     if let Some(backfill) = &commit.backfill {
         progress::put_backfill(transaction, sync.id, backfill, commit.at)?;

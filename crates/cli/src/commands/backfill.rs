@@ -109,7 +109,7 @@ fn scope(context: &Context, args: &BackfillArgs, planned: &CheckedSync) -> Resul
         let keys = moment::keys(&read(file)?, &model.primary_key)?;
         return Ok(BackfillScope::Keys(keys));
     }
-    if model.changes == Changes::Snapshot {
+    if !matches!(model.changes, Changes::Watermark { .. }) {
         return Err(Failure::usage(
             format!("`{}` has no watermark column that --from and --to could mean", args.sync),
             "use --where or --keys",

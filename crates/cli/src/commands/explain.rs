@@ -71,6 +71,10 @@ fn sync(context: &Context, planned: &CheckedSync) {
         Changes::Snapshot => {
             "every run reads all rows and compares them with the ledger".to_owned()
         }
+        Changes::Log(log) => format!(
+            "a run reads the rows whose keys the log of slot {} names, in their present form",
+            log.slot
+        ),
         Changes::Watermark { column, lag_micros } => format!(
             "a run reads rows whose {column} is not older than the last one seen, minus {}",
             text::duration(*lag_micros)

@@ -188,6 +188,7 @@ fn source_line(planned: &CheckedSync, plan: &Plan) -> String {
     let read = text::counted(plan.read, "row");
     match (&planned.sync.model.changes, plan.from) {
         (Changes::Snapshot, _) => format!("{read} read (snapshot)"),
+        (Changes::Log(log), _) => format!("{read} read (log, slot {})", log.slot),
         (Changes::Watermark { column, lag_micros }, None) => format!(
             "{read} read, the first run (watermark {column}, lag {})",
             text::duration(*lag_micros)

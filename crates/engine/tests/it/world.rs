@@ -17,8 +17,8 @@ use flow::{
     Attribution, BackfillProgress, Batch, Changes, Checked, Clock, Code, ColumnInfo, Commit,
     Destination, Entry, Error, Field, FieldKind, GoneHow, Key, Kind, Lease, Limits, MatchHash,
     Mode, Model, NullRule, ObjectSchema, Opening, Outcome, Position, Read, ReadRequest, Receipt,
-    Relation, Result, RunRecord, Scope, Source, Store, StoredJob, StoredWatermark, Trigger,
-    Unconfirmed, Watermark, WriteBatch,
+    Relation, Result, RunRecord, Scope, Source, Store, StoredJob, StoredMark, StoredWatermark,
+    Trigger, Unconfirmed, Watermark, WriteBatch,
 };
 
 pub(crate) static POISON: Code = Code {
@@ -236,6 +236,7 @@ impl Source for FakeSource {
         rows.retain(|row| match &request.scope {
             Scope::All | Scope::Where(_) => true,
             Scope::Since(from) => row.updated_at >= from.0,
+            Scope::Changed { from, .. } => from.is_none_or(|from| row.updated_at >= from.0),
             Scope::Range { from, to } => (from.0..to.0).contains(&row.updated_at),
             Scope::Keys(keys) => keys.iter().any(|key| key.as_str() == row.id.to_string()),
         });
@@ -313,6 +314,7 @@ pub(crate) struct Memory {
     pub(crate) ledger: HashMap<Key, Entry>,
     pub(crate) rejects: BTreeMap<String, &'static str>,
     pub(crate) watermark: Option<StoredWatermark>,
+    pub(crate) mark: Option<StoredMark>,
     pub(crate) backfills: HashMap<String, BackfillProgress>,
     pub(crate) runs: Vec<RunRecord>,
     pub(crate) commits: usize,
@@ -360,6 +362,10 @@ impl Store for FakeStore {
 
     async fn watermark(&self, _sync: &str) -> Result<Option<StoredWatermark>> {
         Ok(self.memory().watermark.clone())
+    }
+
+    async fn mark(&self, _sync: &str) -> Result<Option<StoredMark>> {
+        Ok(self.memory().mark.clone())
     }
 
     async fn backfill(&self, _sync: &str, spec: &str) -> Result<Option<BackfillProgress>> {
@@ -443,6 +449,9 @@ impl Store for FakeStore {
             assert!(memory.watermark.as_ref().is_none_or(|w| w.watermark <= watermark.watermark));
             memory.watermark = Some(watermark);
         }
+        if let Some(mark) = commit.mark {
+            memory.mark = Some(mark);
+        }
         if let Some(progress) = commit.backfill {
             memory.backfills.insert(progress.spec.clone(), progress);
         }
@@ -509,7 +518,7 @@ impl Store for FakeStore {
 }
 
 #[derive(Debug)]
-struct StillClock(AtomicI64);
+pub(crate) struct StillClock(pub(crate) AtomicI64);
 
 impl Clock for StillClock {
     fn now_micros(&self) -> i64 {
@@ -576,6 +585,7 @@ impl World {
             mode: Mode::Upsert,
             mappings,
             delivery: Delivery::default(),
+            compare_every_micros: None,
             rejected_max: None,
         };
         Self { source, destination, store, sync, ports, stop: Stop::default(), _dir: dir }

@@ -69,7 +69,9 @@ impl Request {
     /// Which rows a relation may leave out.
     fn window(&self) -> Window {
         match self.scope {
-            Scope::Since(from) => Window::Between { from, to: None, unplaced: true },
+            Scope::Since(from) | Scope::Changed { from: Some(from), .. } => {
+                Window::Between { from, to: None, unplaced: true }
+            }
             Scope::Range { from, to } => Window::Between { from, to: Some(to), unplaced: false },
             _ => Window::All,
         }
@@ -80,14 +82,18 @@ impl Request {
         let all = 0..rows.num_rows();
         let at = |row| layout.watermark.and_then(|index| watermark_at(rows.column(index), row));
         match &self.scope {
-            Scope::Since(from) => all.map(|row| at(row).is_none_or(|at| at >= *from)).collect(),
+            Scope::Since(from) | Scope::Changed { from: Some(from), .. } => {
+                all.map(|row| at(row).is_none_or(|at| at >= *from)).collect()
+            }
             Scope::Range { from, to } => {
                 all.map(|row| at(row).is_some_and(|at| at >= *from && at < *to)).collect()
             }
             Scope::Keys(_) => all
                 .map(|row| order.key(rows, row).is_some_and(|key| self.keys.contains(&key)))
                 .collect(),
-            Scope::All | Scope::Where(_) => vec![true; rows.num_rows()],
+            Scope::All | Scope::Where(_) | Scope::Changed { from: None, .. } => {
+                vec![true; rows.num_rows()]
+            }
         }
     }
 }

@@ -136,7 +136,7 @@ impl Layout {
     pub(super) fn new(all: Vec<Column>, model: &Model, wanted: &[String]) -> Result<Self> {
         let watermark = match &model.changes {
             Changes::Watermark { column, .. } => Some(column),
-            Changes::Snapshot => None,
+            Changes::Snapshot | Changes::Log(_) => None,
         };
         let mut known: HashMap<String, Column> =
             all.iter().map(|column| (column.name.clone(), column.clone())).collect();

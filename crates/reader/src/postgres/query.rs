@@ -24,6 +24,8 @@ pub(super) struct Query<'a> {
     pub layout: &'a Layout,
     /// Whether a key column may be NULL; then rows without a key sort last and must not be skipped.
     pub keys_nullable: bool,
+    /// Rows for which this holds come in a read since a watermark too, wherever they are on the progress column.
+    pub late: Option<String>,
 }
 
 impl Query<'_> {
@@ -35,11 +37,15 @@ impl Query<'_> {
         match (scope, self.layout.watermark_column()) {
             (Scope::All, Some(column)) => Ok(self.by_watermark(column, None, after)),
             (Scope::Since(from), Some(column)) => Ok(self.by_watermark(column, Some(*from), after)),
+            (Scope::Changed { from, .. }, Some(column)) => {
+                Ok(self.by_watermark(column, *from, after))
+            }
             (Scope::Range { .. }, Some(column)) => {
                 let filter = self.window(scope).unwrap_or_default();
                 Ok(vec![self.placed(column, filter, after)])
             }
-            (Scope::Since(_) | Scope::Range { .. }, None) => {
+            // A source that gives marks says which of the other scopes this is.
+            (Scope::Changed { .. } | Scope::Since(_) | Scope::Range { .. }, None) => {
                 Err(Error::new(&codes::E1017_WATERMARK_TYPE, "the model has no watermark"))
             }
             (Scope::All | Scope::Where(_) | Scope::Keys(_), _) => {
@@ -61,8 +67,8 @@ impl Query<'_> {
         match (scope, column) {
             (Scope::Since(from), Some(column)) => {
                 let name = column.expression();
-                let from = value(column, from);
-                Some(format!("({name} >= {from} OR {name} IS NULL OR {name} = '-infinity')"))
+                let at = value(column, from);
+                Some(format!("({name} >= {at} OR {})", self.unplaced(column, Some(*from))))
             }
             (Scope::Range { from, to }, Some(column)) => {
                 let name = column.expression();
@@ -72,7 +78,7 @@ impl Query<'_> {
             // On lines of its own, so that a trailing comment ends.
             (Scope::Where(condition), _) => Some(format!("(\n{condition}\n)")),
             (Scope::Keys(keys), _) => Some(self.key_among(keys)),
-            (Scope::All | Scope::Since(_) | Scope::Range { .. }, _) => None,
+            (Scope::All | Scope::Since(_) | Scope::Changed { .. } | Scope::Range { .. }, _) => None,
         }
     }
 
@@ -83,22 +89,32 @@ impl Query<'_> {
         after: Option<&Position>,
     ) -> Vec<Part> {
         let name = column.expression();
-        let from =
+        let since =
             from.map(|from| format!("{name} >= {}", literal::watermark(from, &column.carry)));
         let finite = format!("{name} > '-infinity'");
         let after_key = after.map(|position| self.key_after(&position.key));
         let unplaced = |after: Option<String>| Part {
-            filter: all_of([Some(format!("({})", unplaced(column))), after]),
+            filter: all_of([Some(format!("({})", self.unplaced(column, from))), after]),
             order: self.key_order(),
             on_watermark: false,
         };
         match after {
             Some(Position { watermark: None, .. }) => vec![unplaced(after_key)],
             _ => {
-                let placed = self.placed(column, all_of([Some(finite), from]), after);
+                let placed = self.placed(column, all_of([Some(finite), since]), after);
                 vec![placed, unplaced(None)]
             }
         }
+    }
+
+    /// The condition for rows that come after those with a place on the progress column from `from` on: they have none,
+    /// or they changed late.
+    fn unplaced(&self, column: &Column, from: Option<Watermark>) -> String {
+        let name = column.expression();
+        let late = self.late.as_ref().zip(from).map_or(String::new(), |(late, from)| {
+            format!(" OR ({name} < {} AND {late})", literal::watermark(from, &column.carry))
+        });
+        format!("{name} IS NULL OR {name} = '-infinity'{late}")
     }
 
     /// Rows in the order of the watermark, equal ones by key.
@@ -224,8 +240,9 @@ impl Query<'_> {
         };
         let twin = format!("(count(*) > 1 AND {present} AND bool_or({window}))");
         let unplaced = match (scope, self.layout.watermark_column()) {
-            (Scope::All | Scope::Since(_), Some(column)) => {
-                format!(" OR bool_or({})", unplaced(column))
+            (Scope::All, Some(column)) => format!(" OR bool_or({})", self.unplaced(column, None)),
+            (Scope::Since(from), Some(column)) => {
+                format!(" OR bool_or({})", self.unplaced(column, Some(*from)))
             }
             _ => String::new(),
         };
@@ -234,12 +251,6 @@ impl Query<'_> {
              HAVING {twin}{unplaced}"
         )
     }
-}
-
-/// The condition for rows that have no place on the progress column.
-fn unplaced(column: &Column) -> String {
-    let name = column.expression();
-    format!("{name} IS NULL OR {name} = '-infinity'")
 }
 
 /// Conditions joined by AND; empty where there is none.

@@ -35,7 +35,7 @@ pub(super) struct Stored {
     pub name: String,
     pub oid: u32,
     /// The file that holds its rows now; changes with every rewrite.
-    filenode: Option<u32>,
+    pub filenode: Option<u32>,
 }
 
 impl Stored {

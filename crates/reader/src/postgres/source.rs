@@ -5,8 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use flow::metrics::Metrics;
 use flow::{
-    Changes, Checked, ColumnInfo, Error, Model, Opening, ReadRequest, Relation, Result, Retry,
-    Scope, Source, Watermark,
+    Changes, Checked, ColumnInfo, Error, Finding, Model, Opening, ReadRequest, Relation, Result,
+    Retry, Scope, Source, Watermark,
 };
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
@@ -14,6 +14,7 @@ use tokio_util::task::TaskTracker;
 use super::columns::{Column, Layout, describe};
 use super::connect::Connector;
 use super::duplicates::Found;
+use super::mark::{self, Here, Mark, Server, Todo};
 use super::options::Options;
 use super::query::Query;
 use super::read::Plan;
@@ -22,6 +23,7 @@ use super::session::{Session, Settings};
 use super::{check, discover, duplicates, thread};
 use crate::OpenArgs;
 use crate::codes;
+use crate::handover::Notes;
 
 /// A PostgreSQL warehouse. Opening it touches no network.
 #[derive(Clone)]
@@ -68,21 +70,24 @@ impl Postgres {
         &self,
         request: &ReadRequest,
         background: TaskTracker,
-    ) -> Result<(Opening, Plan)> {
+    ) -> Result<(thread::Known, Plan)> {
         let since = Instant::now();
         let mut session = self.connect(background).await?;
-        let lock = self.look_ahead(&mut session, request).await?;
+        let (lock, has_marks) = self.look_ahead(&mut session, request).await?;
         session.begin_reading(&lock).await?;
         let clock = clock(&mut session).await?;
-        let View { target, layout, .. } =
-            View::of(&mut session, &request.model, &request.columns).await?;
+        let view = View::of(&mut session, &request.model, &request.columns).await?;
+        let Changed { scope, late, mark, findings } =
+            changed(&mut session, &view, (&request.scope, clock), has_marks).await?;
+        let View { target, layout, .. } = view;
         let not_null = duplicates::not_null(&mut session, &target).await?;
         let query = Query {
             from: &target.from,
             layout: &layout,
             keys_nullable: !layout.key_columns().all(|key| not_null.contains(&key.name)),
+            late,
         };
-        let parts = query.parts(&request.scope, request.after.as_ref())?;
+        let parts = query.parts(&scope, request.after.as_ref())?;
         let mut selects: Vec<_> =
             parts.into_iter().map(|part| (query.select(&part), part)).collect();
         let mut tables = Vec::new();
@@ -94,7 +99,7 @@ impl Postgres {
         let generation = relation::generation(&mut session, &tables).await?;
         let found = match duplicates::is_guarded(&mut session, &target, &layout).await? {
             true => Found { unplaced: true, ..Found::default() },
-            false => duplicates::find(&mut session, &query, &request.scope).await?,
+            false => duplicates::find(&mut session, &query, &scope).await?,
         };
         // The part of the rows without a place comes last, after one with a place.
         if !found.unplaced && selects.first().is_some_and(|(_, part)| part.on_watermark) {
@@ -115,15 +120,17 @@ impl Postgres {
             }),
             layout,
         };
-        Ok((opening, plan))
+        // A read that stops early says nothing about the rest.
+        let mark = mark.filter(|_| request.rows_max.is_none());
+        Ok(((opening, Notes { mark, findings }), plan))
     }
 
-    /// Looks ahead, in a transaction that holds no snapshot: what the read will lock.
+    /// Looks ahead, in a transaction that holds no snapshot: what the read will lock, and whether the server has marks.
     async fn look_ahead(
         &self,
         session: &mut Session,
         request: &ReadRequest,
-    ) -> Result<Vec<String>> {
+    ) -> Result<(Vec<String>, bool)> {
         session.begin_looking().await?;
         let view = View::of(session, &request.model, &request.columns).await?;
         let mut select = view.whole();
@@ -133,9 +140,83 @@ impl Postgres {
         }
         let tables = relation::tables_under(session, &select).await?;
         let lock = relation::lockable(session, &view.target, &tables).await?;
+        let has_marks = match request.scope {
+            Scope::All | Scope::Since(_) | Scope::Changed { .. } => {
+                Server::has_marks(session).await?
+            }
+            _ => false,
+        };
         session.commit().await?;
-        Ok(lock)
+        Ok((lock, has_marks))
     }
+}
+
+/// What a read since some point comes to.
+struct Changed {
+    /// As asked for, or every row.
+    scope: Scope,
+    late: Option<String>,
+    mark: Option<flow::Mark>,
+    findings: Vec<Finding>,
+}
+
+/// What has to be read for `scope`, in the reading transaction.
+async fn changed(
+    session: &mut Session,
+    view: &View,
+    (scope, clock): (&Scope, Watermark),
+    has_marks: bool,
+) -> Result<Changed> {
+    let from = match scope {
+        Scope::Since(from) => Some(*from),
+        Scope::Changed { from, .. } => *from,
+        _ => None,
+    };
+    let mut asked = Changed {
+        scope: from.map_or_else(|| scope.clone(), Scope::Since),
+        late: None,
+        mark: None,
+        findings: Vec::new(),
+    };
+    if matches!(scope, Scope::Changed { .. }) && from.is_some_and(|from| from > clock) {
+        // F5: whatever this server has, it has not what was read before.
+        let message = "the warehouse's clock is before what was read in an earlier run".to_owned();
+        asked.findings.push(mark::finding(&codes::E1061_OTHER_SERVER, message));
+        asked.scope = Scope::All;
+    }
+    if !has_marks {
+        return Ok(asked);
+    }
+    let server = Server::of(session).await?;
+    let tables = relation::tables_under(session, &view.whole()).await?;
+    let tables = relation::generation(session, &tables).await?;
+    let rows_bytes = match view.layout.watermark_column() {
+        Some(_) => mark::rows_bytes(session, &view.target).await?,
+        None => None,
+    };
+    let here = Here { server: &server, clock, tables: &tables, rows_bytes };
+    let known = match scope {
+        Scope::Changed { mark, .. } => Mark::parse(mark),
+        _ => None,
+    };
+    let next = match (known, &asked.scope) {
+        (Some(known), Scope::Since(_)) => {
+            let (todo, next) = known.since(&here)?;
+            match todo {
+                Todo::Since { late } => asked.late = late,
+                Todo::All(why) => {
+                    asked.scope = Scope::All;
+                    asked.findings.push(why);
+                }
+            }
+            next
+        }
+        (_, Scope::All) => Mark::of_all(&here),
+        // The rows before were read by who knows which snapshots: the next read looks at all of them.
+        _ => Mark::unlooked(&here),
+    };
+    asked.mark = Some(next.store());
+    Ok(asked)
 }
 
 /// A model as a transaction sees it.
@@ -219,6 +300,6 @@ async fn clock(session: &mut Session) -> Result<Watermark> {
 pub(super) fn lag_micros(model: &Model) -> Option<i64> {
     match &model.changes {
         Changes::Watermark { lag_micros, .. } => Some(*lag_micros),
-        Changes::Snapshot => None,
+        Changes::Snapshot | Changes::Log(_) => None,
     }
 }

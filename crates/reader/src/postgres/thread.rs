@@ -7,16 +7,18 @@ use tokio_util::task::TaskTracker;
 
 use super::read::{Plan, pump};
 use crate::codes;
-use crate::handover::{BATCHES_WAITING, Event, Read};
+use crate::handover::{BATCHES_WAITING, Event, Notes, Read};
 
-type Opened = Result<(Opening, mpsc::Receiver<Result<Event>>)>;
+/// What is known once a read is open.
+pub(super) type Known = (Opening, Notes);
+type Opened = Result<(Known, mpsc::Receiver<Result<Event>>)>;
 
 /// Runs `open`, then the read it opens, on a new thread; gives the read once it is open.
 ///
 /// Dropping the future or the read ends the thread, after the server was asked to stop.
 pub(super) async fn read<O>(open: O) -> Result<Read>
 where
-    O: AsyncFnOnce(TaskTracker) -> Result<(Opening, Plan)> + Send + 'static,
+    O: AsyncFnOnce(TaskTracker) -> Result<(Known, Plan)> + Send + 'static,
 {
     let (sender, opened) = oneshot::channel();
     let failed = |error: std::io::Error| {
@@ -30,13 +32,13 @@ where
         .spawn(move || runtime.block_on(run(open, sender)))
         .map_err(failed)?;
     let died = || Error::new(&codes::E1005_CUT, "the read ended before it was open");
-    let (opening, events) = opened.await.map_err(|_| died())??;
-    Ok(Read::new(opening, events))
+    let ((opening, notes), events) = opened.await.map_err(|_| died())??;
+    Ok(Read::new(opening, events).noting(notes))
 }
 
 async fn run<O>(open: O, mut opened: oneshot::Sender<Opened>)
 where
-    O: AsyncFnOnce(TaskTracker) -> Result<(Opening, Plan)>,
+    O: AsyncFnOnce(TaskTracker) -> Result<(Known, Plan)>,
 {
     // Cancels of dropped sessions.
     let background = TaskTracker::new();
@@ -46,12 +48,12 @@ where
         open = open(background.clone()) => Some(open),
     };
     match open {
-        Some(Ok((opening, plan))) => {
+        Some(Ok((known, plan))) => {
             let (sender, events) = mpsc::channel(BATCHES_WAITING);
             // The receiver's end is the signal to stop, wherever the read waits; dropping the plan's session
             // then cancels the query.
             let hung_up = sender.clone();
-            if opened.send(Ok((opening, events))).is_ok() {
+            if opened.send(Ok((known, events))).is_ok() {
                 tokio::select! {
                     biased;
                     () = hung_up.closed() => {}

@@ -146,7 +146,7 @@ async fn rows_without_a_key_come_last_and_are_not_skipped_by_going_on() {
                 if text.contains("-02") { 1_767_312_000_000_000 } else { 1_767_225_600_000_000 }
             };
             let watermark = match model.changes {
-                flow::Changes::Snapshot => None,
+                flow::Changes::Snapshot | flow::Changes::Log(_) => None,
                 flow::Changes::Watermark { .. } => {
                     at[number].as_deref().map(|text| Watermark(micros(text)))
                 }

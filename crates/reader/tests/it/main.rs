@@ -5,6 +5,7 @@ mod conformance;
 mod faults;
 mod files;
 mod keys;
+mod marks;
 mod model;
 mod properties;
 mod swaps;

@@ -110,7 +110,16 @@ fn random_tables_arrive_as_the_server_would_write_them() {
                         client.query(&format!("SELECT {text} FROM t ORDER BY id"), &[]).await;
                     let rows = rows.unwrap_or_else(|error| panic!("{text}: {error:?}"));
                     let expected: Vec<Option<String>> = rows.iter().map(|row| row.get(0)).collect();
-                    assert_eq!(column(&batches, &format!("c{number}")), expected, "{kind}");
+                    let read = column(&batches, &format!("c{number}"));
+                    // Where two shortest texts are equally near, each side writes another one of the same number.
+                    let same = |(a, b): (&Option<String>, &Option<String>)| match (a, b) {
+                        (Some(a), Some(b)) if *kind == "float8" => {
+                            a == b || a.parse::<f64>().ok() == b.parse::<f64>().ok()
+                        }
+                        _ => a == b,
+                    };
+                    assert!(read.iter().zip(&expected).all(same), "{kind}: {read:?} {expected:?}");
+                    assert_eq!(read.len(), expected.len());
                 }
             });
             Ok(())

@@ -14,6 +14,8 @@ async fn a_commit_is_remembered_by_the_next_process() {
         let mut commit = commit("r1");
         commit.ledger = changes(0..100, 1);
         commit.watermark = Some(watermark(AT));
+        commit.mark = Some(mark("here"));
+        commit.counts.found_only_by_compare = 3;
         commit.counts.read = 100;
         commit.counts.created = 100;
         store.commit(&lease, commit).await.unwrap();
@@ -23,7 +25,8 @@ async fn a_commit_is_remembered_by_the_next_process() {
     let found = store.lookup(SYNC, &[key(99), key(100), key(0)]).await.unwrap();
     assert_eq!(found, [Some(entry(99, 1)), None, Some(entry(0, 1))]);
     let run = store.run("r1").await.unwrap().unwrap();
-    assert_eq!(run.counts.created, 100);
+    assert_eq!((run.counts.created, run.counts.found_only_by_compare), (100, 3));
+    assert_eq!(store.mark(SYNC).await.unwrap(), Some(mark("here")));
     assert_eq!(run.counts.unaccounted(), 0);
 }
 
@@ -32,6 +35,7 @@ async fn nothing_is_known_of_a_sync_that_never_ran() {
     let dir = tempdir().unwrap();
     let store = open(dir.path());
     assert_eq!(store.watermark("other").await.unwrap(), None);
+    assert_eq!(store.mark("other").await.unwrap(), None);
     assert_eq!(store.backfill("other", "spec").await.unwrap(), None);
     assert_eq!(store.lookup("other", &keys(0..3)).await.unwrap(), vec![None; 3]);
     assert_eq!(store.owners("other", &[match_hash(1)]).await.unwrap(), vec![None]);

@@ -26,6 +26,7 @@ async fn fill(store: &Sqlite) {
         let mut next = commit("r1");
         next.ledger = changes(n * ROWS / 4..(n + 1) * ROWS / 4, 1);
         next.watermark = Some(watermark(n as i64));
+        next.mark = Some(mark("here"));
         next.backfill = Some(BackfillProgress {
             spec: "spec".to_owned(),
             after: Position { watermark: Some(Watermark(3)), key: key(n) },
@@ -149,6 +150,7 @@ async fn a_damaged_ledger_stops_the_run_and_can_be_reset() {
         "UPDATE ledgers SET key_order = 'x'",
         "DELETE FROM ledgers",
         "UPDATE watermarks SET watermark = watermark + 1",
+        "UPDATE marks SET mark = NULL",
     ] {
         let dir = tempdir().unwrap();
         fill(&open(dir.path())).await;

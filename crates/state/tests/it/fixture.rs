@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use flow::{
-    Code, Commit, Entry, Fingerprint, Key, Kind, Lease, LedgerChange, MatchHash, Reject, RunCounts,
-    RunRecord, RunStatus, Stage, Store, StoredWatermark, Trigger, Watermark,
+    Code, Commit, Entry, Fingerprint, Key, Kind, Lease, LedgerChange, Mark, MatchHash, Reject,
+    RunCounts, RunRecord, RunStatus, Stage, Store, StoredMark, StoredWatermark, Trigger, Watermark,
 };
 use state::Sqlite;
 
@@ -87,6 +87,11 @@ pub(crate) fn watermark(micros: i64) -> StoredWatermark {
         watermark: Watermark(micros),
         mapping: "m1".to_owned(),
     }
+}
+
+pub(crate) fn mark(said: &str) -> StoredMark {
+    let mark = Some(Mark(said.to_owned()));
+    StoredMark { mark, mapping: "m1".to_owned(), compared_at: AT }
 }
 
 pub(crate) fn reject(key: Option<Key>, code: &'static Code, field: Option<&str>) -> Reject {

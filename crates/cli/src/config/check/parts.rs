@@ -53,12 +53,14 @@ impl Parts {
     pub(super) fn assemble(self, node: &Node, model: Model) -> Option<CheckedSync> {
         let places = places(node, model.place)?;
         let destination = self.destination?;
+        let changes = self.changes?;
+        let compare_every = compare_every_micros(&changes);
         let sync = engine::Sync {
             name: self.name?.0,
             model: Arc::new(flow::Model {
                 relation: model.relation,
                 primary_key: model.primary_key,
-                changes: flow_changes(self.changes?)?,
+                changes: flow_changes(changes)?,
                 removed_when: None,
             }),
             source: model.connection,
@@ -72,6 +74,7 @@ impl Parts {
                 max_concurrency: self.delivery.max_concurrency,
                 stop_on_reject: self.delivery.on_reject == Some(OnReject::Stop),
             },
+            compare_every_micros: compare_every,
             rejected_max: self.guards.max_rejected.map(|share| share.0),
         };
         let every = self.schedule.and_then(|schedule| schedule.every);
@@ -140,6 +143,16 @@ fn flow_changes(changes: ChangesSection) -> Option<Changes> {
         }
         ChangesSection::Snapshot { .. } => Some(Changes::Snapshot),
         ChangesSection::Log { .. } => None,
+    }
+}
+
+/// Time between two compares of every row.
+fn compare_every_micros(changes: &ChangesSection) -> Option<i64> {
+    match changes {
+        ChangesSection::Watermark { reconcile, .. } | ChangesSection::Log { reconcile, .. } => {
+            reconcile.as_ref().map(|reconcile| reconcile.every.micros)
+        }
+        ChangesSection::Snapshot { .. } => None,
     }
 }
 

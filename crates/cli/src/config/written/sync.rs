@@ -90,6 +90,8 @@ pub(crate) enum ChangesSection {
         /// A condition that says that a row counts as removed.
         #[expect(dead_code, reason = "refused before it is read")]
         removed_when: Option<String>,
+        /// A compare of every row now and then, for changes that the progress column does not show.
+        reconcile: Option<Reconcile>,
     },
     /// Every run reads every row; the ledger finds what changed.
     Snapshot {
@@ -98,15 +100,17 @@ pub(crate) enum ChangesSection {
         store: Option<SnapshotStore>,
     },
     /// Logical replication.
-    #[expect(dead_code, reason = "refused before it is read")]
     Log {
         /// Replication slot.
         #[schemars(length(min = 1))]
+        #[expect(dead_code, reason = "refused before it is read")]
         slot: String,
         /// Publication.
         #[schemars(length(min = 1))]
+        #[expect(dead_code, reason = "refused before it is read")]
         publication: String,
         /// Tables whose changes lead to a row of the model.
+        #[expect(dead_code, reason = "refused before it is read")]
         tables: Option<Vec<String>>,
         /// A full comparison now and then.
         reconcile: Option<Reconcile>,
@@ -123,14 +127,14 @@ pub(crate) enum SnapshotStore {
     Warehouse,
 }
 
-/// A full comparison now and then.
+/// A compare of every row now and then.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "`method: log` is refused before it is read")]
 pub(crate) struct Reconcile {
-    /// Time between two.
-    every: Duration,
+    /// Time between two: the run that is due then also reads every row.
+    pub(crate) every: Duration,
     /// How; only `snapshot`.
+    #[expect(dead_code, reason = "says what is always so")]
     method: Option<ReconcileMethod>,
 }
 

@@ -122,6 +122,7 @@ impl Life {
                 max_concurrency: Some(weather.concurrency),
                 stop_on_reject: false,
             },
+            compare_every_micros: None,
             rejected_max: None,
         }
     }

@@ -134,7 +134,10 @@ impl Table {
             Scope::Since(from) if ignores_lag => {
                 row.placed().is_none_or(|at| at >= from.0 + self.lag_micros)
             }
-            Scope::Since(from) => row.placed().is_none_or(|at| at >= from.0),
+            Scope::Since(from) | Scope::Changed { from: Some(from), .. } => {
+                row.placed().is_none_or(|at| at >= from.0)
+            }
+            Scope::Changed { from: None, .. } => true,
             Scope::Range { from, to } => {
                 row.placed().is_some_and(|at| (from.0..to.0).contains(&at))
             }
