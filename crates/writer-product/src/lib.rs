@@ -1,4 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod mixpanel;
+
 /// Every destination of this crate. A new one is a folder, a `pub mod` line above, and a row here.
-pub const DESTINATIONS: &[writer::DestinationKind] = &[];
+pub const DESTINATIONS: &[writer::DestinationKind] = &[mixpanel::KIND];

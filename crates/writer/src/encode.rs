@@ -15,6 +15,8 @@ pub enum SecondDecimals {
     Three,
     /// Microseconds.
     Six,
+    /// None, and no `Z` either: for a destination that reads `YYYY-MM-DDTHH:MM:SS` as UTC.
+    Bare,
 }
 
 /// How a destination spells values as text. Numbers are always exact decimals, dates `YYYY-MM-DD`, dates with
@@ -88,6 +90,19 @@ impl<'a> Cells<'a> {
     /// Whether the cell is null.
     pub fn is_null(&self, row: usize) -> bool {
         self.column.is_null(row)
+    }
+
+    /// Whether the column is free text.
+    pub fn is_text(&self) -> bool {
+        matches!(self.kind, CellKind::Text(_))
+    }
+
+    /// The cell's moment in microseconds since 1970, where the column holds moments.
+    pub fn micros(&self, row: usize) -> Option<i64> {
+        match &self.kind {
+            CellKind::Moment(cells) if cells.is_valid(row) => Some(cells.value(row)),
+            _ => None,
+        }
     }
 
     /// Appends the cell's text as a JSON string, quotes included; `""` for null.
@@ -172,6 +187,7 @@ impl<'a> Cells<'a> {
             SecondDecimals::Six => {
                 write!(out, "T{hour:02}:{minute:02}:{second:02}.{fraction:06}Z")
             }
+            SecondDecimals::Bare => write!(out, "T{hour:02}:{minute:02}:{second:02}"),
         };
     }
 

@@ -1,8 +1,7 @@
 //! Unleash 7: a 409 that leads to an update, a 400 that names its field, and a 413 that is an HTML page.
 
-use std::fs::{self, File};
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
@@ -37,6 +36,7 @@ impl Drop for Unleash {
 impl Unleash {
     #[expect(clippy::print_stdout, reason = "a test that is skipped says why")]
     async fn start() -> Option<Self> {
+        let install = || support::judge::node(Path::new(env!("CARGO_TARGET_TMPDIR")), &[PACKAGE]);
         let folder = match tokio::task::spawn_blocking(install).await.expect("it does not panic") {
             Ok(folder) => folder,
             Err(reason) => {
@@ -71,35 +71,6 @@ impl Unleash {
         let text = |name: &str| found[name].as_str().unwrap_or_default().to_owned();
         Some((text("type"), text("description")))
     }
-}
-
-/// The folder with the package, installed once and kept between runs.
-fn install() -> Result<PathBuf, String> {
-    let tmp = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let folder = tmp.join(PACKAGE.replace('@', "-"));
-    fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
-    let done = folder.join("installed");
-    let lock = File::create(folder.join("lock")).map_err(|error| error.to_string())?;
-    lock.lock().map_err(|error| error.to_string())?;
-    if done.exists() {
-        return Ok(folder);
-    }
-    let npm =
-        ["install", "--no-audit", "--no-fund", "--ignore-scripts", "--fetch-retries=1", PACKAGE];
-    let output = Command::new("npm").args(npm).current_dir(&folder).stdin(Stdio::null()).output();
-    match output {
-        Ok(output) if output.status.success() => {}
-        Ok(output) => {
-            return Err(String::from_utf8_lossy(&output.stderr)
-                .lines()
-                .last()
-                .unwrap_or("npm failed")
-                .to_owned());
-        }
-        Err(error) => return Err(format!("npm: {error}")),
-    }
-    File::create(done).map_err(|error| error.to_string())?;
-    Ok(folder)
 }
 
 const CONNECTION: &str = r#"

@@ -2,6 +2,7 @@
 
 mod cluster;
 mod database;
+pub mod judge;
 mod proxy;
 
 pub use cluster::{Postgres, Setup};
