@@ -5,6 +5,7 @@ mod commands;
 mod dashboards;
 mod documents;
 mod faults;
+mod guards;
 mod judged;
 mod main_job;
 mod places;

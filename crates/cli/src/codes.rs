@@ -378,6 +378,26 @@ pub static E0117_FRESHNESS: Code = Code {
     remedy: "make `warn_after` the shorter of the two",
 };
 
+/// A guard has no effect.
+pub static E0118_GUARD_WITHOUT_EFFECT: Code = Code {
+    id: "E0118",
+    kind: Kind::Config,
+    title: "a guard has no effect",
+    cause: "In this mode, or without the limit it belongs to, the guard would never stop anything, and \
+          somebody may rely on it.",
+    remedy: "remove the guard, or choose the mode it is for",
+};
+
+/// Two guards contradict each other.
+pub static E0119_GUARDS_CONTRADICT: Code = Code {
+    id: "E0119",
+    kind: Kind::Config,
+    title: "two guards contradict each other",
+    cause: "Invalid rows are rejects too: where fewer rejects than invalid rows are allowed, `max_invalid` is \
+          never reached.",
+    remedy: "make `max_invalid` at most `max_rejected`, or remove one of them",
+};
+
 /// A secret is written in the file.
 pub static E0150_LITERAL_SECRET: Code = Code {
     id: "E0150",
@@ -430,5 +450,7 @@ pub const CODES: &[&Code] = &[
     &E0115_DENIED_COLUMN,
     &E0116_SCHEDULE,
     &E0117_FRESHNESS,
+    &E0118_GUARD_WITHOUT_EFFECT,
+    &E0119_GUARDS_CONTRADICT,
     &E0150_LITERAL_SECRET,
 ];

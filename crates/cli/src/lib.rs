@@ -20,6 +20,7 @@ mod process;
 mod progress;
 mod project;
 mod report;
+mod rulings;
 mod select;
 mod session;
 mod signals;

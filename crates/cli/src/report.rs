@@ -9,6 +9,7 @@ use state::{RejectFilter, Sqlite};
 use crate::config::CheckedSync;
 use crate::explain;
 use crate::output::{Output, Tone, clean};
+use crate::rulings;
 use crate::summary::{ErrorSummary, RejectGroup, SyncSummary};
 use crate::text;
 
@@ -129,6 +130,7 @@ pub(crate) fn fill(summary: &mut SyncSummary, report: &RunReport, refused: &Refu
     summary.open_rejects = Some(report.open_rejects);
     summary.unconfirmed = Some(report.unconfirmed);
     summary.rejects.clone_from(&refused.groups);
+    summary.guards = rulings::summaries(&report.rulings, false);
     summary.findings = report.findings.iter().map(ErrorSummary::from).collect();
 }
 
@@ -186,6 +188,7 @@ pub(crate) fn print(output: &Output, shown: &Shown<'_>) {
     }
     output.line(format_args!("  accounts    {}", accounts(run)));
     output.line(format_args!("  sent        {}", sent(run)));
+    rulings::print(output, &report.rulings, true);
     print_groups(output, "rejects", &summary.rejects);
     if !report.findings.is_empty() {
         let codes: Vec<&str> = report.findings.iter().map(|finding| finding.code.id).collect();

@@ -1,6 +1,8 @@
 //! The one object a program reads after a command: the last line of stdout in the JSON formats, and the content
 //! of `--summary-file`. Its shape is public; `outflow schema summary` prints it.
 
+use std::collections::BTreeMap;
+
 use flow::{Finding, RunCounts, RunRecord, Watermark};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -8,6 +10,7 @@ use serde_json::Value;
 
 use crate::exit;
 use crate::failure::Failure;
+use crate::rulings::GuardSummary;
 use crate::text;
 
 /// Version of the shape; grows when a field changes its meaning or goes away, not when one is added.
@@ -72,6 +75,12 @@ pub struct SyncSummary {
     pub rejects: Vec<RejectGroup>,
     /// With `plan`: a few of the rows that would be sent: `op`, `key` and `fields`.
     pub samples: Vec<Value>,
+    /// With guards: what each of them said before the first request.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub guards: Vec<GuardSummary>,
+    /// With `plan`: rows to send by why: `first`, `data`, `mapping` or `unconfirmed`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub reasons: BTreeMap<String, u64>,
     /// Advice.
     pub findings: Vec<ErrorSummary>,
     /// Why it failed.

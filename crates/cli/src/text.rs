@@ -21,6 +21,12 @@ pub(crate) fn counted(value: u64, noun: &str) -> String {
     format!("{} {noun}{plural}", number(value))
 }
 
+/// A share of a whole, to a hundredth of a percent: `4 %`, `0.33 %`.
+pub(crate) fn percent(share: f64) -> String {
+    let text = format!("{:.2}", share * 100.0);
+    format!("{} %", text.trim_end_matches('0').trim_end_matches('.'))
+}
+
 /// A moment to the second: `2026-01-05 10:00:02Z`.
 pub(crate) fn moment(micros: i64) -> String {
     match DateTime::<Utc>::from_timestamp_micros(micros) {

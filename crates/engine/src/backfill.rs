@@ -70,7 +70,7 @@ pub async fn backfill(
     };
     let (drain, rows_max) = (options.stop.drain.clone(), options.rows_max);
     let advance = Advance::Backfill { spec: spec.clone(), rows_before };
-    let job = Job { pages, forced: true, advance, asked: None, confirms: false };
+    let job = Job { forced: true, ..Job::new(pages, advance) };
     let report = execute(sync, ports, &lease, (job, options), watch).await?;
     let counts = &report.run.counts;
     let limited = rows_max.is_some_and(|max| counts.delivered() + counts.rejected >= max);
@@ -93,7 +93,6 @@ pub async fn retry(
 ) -> Result<RunReport, RunFailure> {
     let lease = ports.store.acquire(&sync.name, ports.clock.now_micros()).await?;
     let pages = pages_of_keys(sync, keys.clone(), None);
-    let job =
-        Job { pages, forced: true, advance: Advance::Nothing, asked: Some(keys), confirms: false };
+    let job = Job { forced: true, asked: Some(keys), ..Job::new(pages, Advance::Nothing) };
     execute(sync, ports, &lease, (job, options), watch).await
 }

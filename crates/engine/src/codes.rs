@@ -108,6 +108,104 @@ pub static G001: Code = Code {
              declare `environments:`, each keeps a state of its own (`--env`)",
 };
 
+/// The rows to weigh do not fit.
+pub static E4030: Code = Code {
+    id: "E4030",
+    kind: Kind::Failed,
+    title: "the rows to be weighed do not fit into the spool",
+    cause: "A sync with guards that need totals reads everything first and keeps it under .outflow/spool until its \
+            guards have spoken; the spool has a limit, so that it cannot fill the disk. Nothing was sent.",
+    remedy: "take the sync's guards out for this one load, or let the model have fewer rows to begin with",
+};
+
+/// The model is too small.
+pub static G002: Code = Code {
+    id: "G002",
+    kind: Kind::Guard,
+    title: "the model has fewer rows than `min_rows`",
+    cause: "An empty or tiny model is nearly always a broken one: a table that is being rebuilt, a join that \
+            lost its other side. Nothing was sent.",
+    remedy: "see what became of the model; where it is right, lower `guards.min_rows`, or plan to a file and \
+            `outflow apply FILE --allow min_rows`",
+};
+
+/// Too many rows left.
+pub static G003: Code = Code {
+    id: "G003",
+    kind: Kind::Guard,
+    title: "more rows left the model than `max_removed` allows",
+    cause: "Rows that leave the model in a crowd are nearly always a broken filter or a half-loaded table, and \
+            what happens to their records cannot be taken back. Nothing was sent.",
+    remedy: "see which rows are gone (`outflow plan`); where that is right, plan to a file and `outflow apply \
+            FILE --allow max_removed`",
+};
+
+/// Too many rows changed.
+pub static G004: Code = Code {
+    id: "G004",
+    kind: Kind::Guard,
+    title: "more rows changed than `max_changed` allows",
+    cause: "The limit is a share of the rows known so far. A changed mapping or a rebuilt column changes many \
+            rows at once. Nothing was sent.",
+    remedy: "see what would change (`outflow plan`); where that is right, plan to a file and `outflow apply FILE \
+            --allow max_changed`",
+};
+
+/// Too many values would be emptied.
+pub static G005: Code = Code {
+    id: "G005",
+    kind: Kind::Guard,
+    title: "more values would be emptied than `max_null_out` allows",
+    cause: "The limit is a share of the values that are filled at the destination as last acknowledged. A column \
+            that lost its values upstream empties them all downstream. Nothing was sent.",
+    remedy: "see which fields would be emptied (`outflow plan`); where that is right, plan to a file and `outflow \
+            apply FILE --allow max_null_out`",
+};
+
+/// Too many rows would be rejected.
+pub static G006: Code = Code {
+    id: "G006",
+    kind: Kind::Guard,
+    title: "more rows would be rejected than `max_rejected` allows",
+    cause: "These rows are rejects before anything is sent: the mapping refuses them, another row has their \
+            record, or the same payload was refused before. The limit is a share of the rows read, or of those \
+            known where that is more. Nothing was sent.",
+    remedy: "`outflow plan` shows the reasons; mend the rows or the mapping, or plan to a file and `outflow apply \
+            FILE --allow max_rejected`",
+};
+
+/// Too many rows are invalid.
+pub static G007: Code = Code {
+    id: "G007",
+    kind: Kind::Guard,
+    title: "more rows are invalid than `max_invalid` allows",
+    cause: "The mapping refuses these rows, so that they would not be sent. The limit is a share of the rows \
+            read, or of those known where that is more. Nothing was sent.",
+    remedy: "`outflow plan` shows the reasons; mend the rows or the mapping, or plan to a file and `outflow apply \
+            FILE --allow max_invalid`",
+};
+
+/// Too many calls.
+pub static G008: Code = Code {
+    id: "G008",
+    kind: Kind::Guard,
+    title: "the run would make more calls than `max_requests` allows",
+    cause: "The calls are what the rows to be sent take at the destination's rows per call, repeats aside. \
+            Nothing was sent.",
+    remedy: "raise `guards.max_requests`, send in parts with `--limit`, or plan to a file and `outflow apply FILE \
+            --allow max_requests`",
+};
+
+/// The first run is to be confirmed.
+pub static G009: Code = Code {
+    id: "G009",
+    kind: Kind::Guard,
+    title: "the first run of this sync waits for an approved plan",
+    cause: "`first_run: confirm` lets nothing be sent while the destination has acknowledged nothing of this \
+            sync. Nothing was sent.",
+    remedy: "`outflow plan -s SYNC --out FILE`, read it, then `outflow apply FILE`",
+};
+
 /// Two rows are found by the same match value.
 pub static R401: Code = Code {
     id: "R401",
@@ -139,6 +237,6 @@ pub static R403: Code = Code {
 
 /// Every code of this crate.
 pub const CODES: &[&Code] = &[
-    &E4001, &E4002, &E4003, &E4004, &E4005, &E4006, &E4007, &E4008, &E4055, &E4056, &G001, &R401,
-    &R402, &R403,
+    &E4001, &E4002, &E4003, &E4004, &E4005, &E4006, &E4007, &E4008, &E4030, &E4055, &E4056, &G001,
+    &G002, &G003, &G004, &G005, &G006, &G007, &G008, &G009, &R401, &R402, &R403,
 ];

@@ -20,6 +20,7 @@ use crate::request::Page;
 use crate::run::Job;
 use crate::settle::Settler;
 use crate::spool::Spool;
+use crate::weigh::Kept;
 use crate::{Ports, Progress, RunOptions, Sync, Watch, codes};
 
 /// A commit happens at least this often while rows are settled.
@@ -37,6 +38,14 @@ const CHUNKS_WAITING: usize = 2;
 
 /// Mapped chunks; `None` is a clean end.
 type Chunks = mpsc::Receiver<Result<Option<Chunk>>>;
+
+/// Where the rows to lead come from.
+pub(crate) enum Rows {
+    /// The warehouse.
+    Read(Vec<Page>),
+    /// The spool, where they wait since they were weighed.
+    Weighed(Kept),
+}
 
 /// How the conducting ended.
 #[derive(Default)]
@@ -133,11 +142,7 @@ impl<'a> Conductor<'a> {
             lease,
             options,
             run_id,
-            meta: RunMeta {
-                id: run.id.clone(),
-                sync: sync.name.clone(),
-                started_at: run.started_at,
-            },
+            meta: meta_of(run),
             caller: Arc::new(caller),
             forced: job.forced,
             in_flight_max: in_flight_max.max(1),
@@ -179,13 +184,14 @@ impl<'a> Conductor<'a> {
     }
 
     async fn work(&mut self, job: Job, watch: &dyn Watch) -> Result<()> {
-        let Job { pages, asked, confirms, .. } = job;
+        let Job { pages, asked, confirms, weighed, .. } = job;
         self.remember_doubts().await?;
         if confirms {
             self.confirm(Duration::ZERO, watch).await?;
         }
         let mut asked = asked;
-        if self.lead(pages, &mut asked, watch).await? {
+        let rows = weighed.map_or(Rows::Read(pages), Rows::Weighed);
+        if self.lead(rows, &mut asked, watch).await? {
             if let Err(error) = self.forget_gone(asked.unwrap_or_default()).await {
                 self.fail(error);
             }
@@ -199,14 +205,17 @@ impl<'a> Conductor<'a> {
         Ok(())
     }
 
-    /// Leads the rows of these pages through, and says whether all of them came.
+    /// Leads these rows through, and says whether all of them came.
     pub(crate) async fn lead(
         &mut self,
-        pages: Vec<Page>,
+        rows: Rows,
         asked: &mut Option<Vec<Key>>,
         watch: &dyn Watch,
     ) -> Result<bool> {
-        let (mut chunks, _tasks) = self.start_reading(pages)?;
+        if let Rows::Weighed(kept) = &rows {
+            self.facts = Arc::clone(&kept.facts);
+        }
+        let (mut chunks, _tasks) = self.start_reading(rows)?;
         let stop = self.options.stop.clone();
         let mut ended = false;
         loop {
@@ -250,24 +259,25 @@ impl<'a> Conductor<'a> {
     }
 
     /// Starts the tasks that read and map; they end with the handles.
-    fn start_reading(&self, pages: Vec<Page>) -> Result<(Chunks, [AbortOnDropHandle<()>; 2])> {
-        let spool = Spool::new(&self.ports.spool_dir, self.ports.spool)?;
-        let sync = Arc::new(self.sync.clone());
+    fn start_reading(&self, rows: Rows) -> Result<(Chunks, Vec<AbortOnDropHandle<()>>)> {
         let (sender, chunks) = mpsc::channel(CHUNKS_WAITING);
-        let reading = Reading {
-            source: Arc::clone(&self.ports.source),
-            pages,
-            retry: self.ports.retry,
-            drain: self.options.stop.drain.clone(),
-            metrics: Arc::clone(&self.ports.metrics),
-            sync: Arc::clone(&sync),
-            facts: Arc::clone(&self.facts),
+        let sync = Arc::new(self.sync.clone());
+        let mut tasks = Vec::new();
+        let spool = match rows {
+            Rows::Weighed(kept) => kept.spool,
+            Rows::Read(pages) => {
+                let spool = Spool::new(&self.ports.spool_dir, self.ports.spool)?;
+                let drain = self.options.stop.drain.clone();
+                let facts = Arc::clone(&self.facts);
+                let reading = Reading::new((Arc::clone(&sync), self.ports), pages, drain, facts);
+                tasks.push(tokio::spawn(reading.fill(Arc::clone(&spool))));
+                spool
+            }
         };
         let mapping = Mapping::new(sync, Arc::clone(&self.prepared), self.meta.clone());
         let metrics = Arc::clone(&self.ports.metrics);
-        let reader = tokio::spawn(reading.fill(Arc::clone(&spool)));
-        let mapper = tokio::spawn(mapping.map_spool(spool, metrics, sender));
-        Ok((chunks, [AbortOnDropHandle::new(reader), AbortOnDropHandle::new(mapper)]))
+        tasks.push(tokio::spawn(mapping.map_spool(spool, metrics, sender)));
+        Ok((chunks, tasks.into_iter().map(AbortOnDropHandle::new).collect()))
     }
 
     /// Starts calls while there is room.
@@ -437,6 +447,11 @@ impl<'a> Conductor<'a> {
             findings: self.findings,
         }
     }
+}
+
+/// What a mapping may know about the run.
+pub(crate) fn meta_of(run: &RunRecord) -> RunMeta {
+    RunMeta { id: run.id.clone(), sync: run.sync.clone(), started_at: run.started_at }
 }
 
 /// Of the keys asked for, those without a row remain.

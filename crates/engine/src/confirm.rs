@@ -7,7 +7,7 @@ use std::time::Duration;
 use flow::{Key, Kind, Result, Unconfirmed};
 
 use crate::Watch;
-use crate::conductor::Conductor;
+use crate::conductor::{Conductor, Rows};
 use crate::request::pages_of_keys;
 
 /// Rows that are confirmed at a time.
@@ -84,7 +84,7 @@ impl Conductor<'_> {
         let mut left = Some(keys.clone());
         self.confirming = true;
         let pages = pages_of_keys(self.sync, keys, None);
-        let led = self.lead(pages, &mut left, watch).await;
+        let led = self.lead(Rows::Read(pages), &mut left, watch).await;
         self.confirming = false;
         self.forced = forced;
         let complete = led?;

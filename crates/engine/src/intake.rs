@@ -16,7 +16,7 @@ use crate::prepare::{Prepared, compile};
 use crate::request::{Page, Part, since, watermark_column};
 use crate::retry::Attempts;
 use crate::spool::{Item, Spool};
-use crate::{RetryPolicy, Sync, codes};
+use crate::{Ports, RetryPolicy, Sync, codes};
 
 /// Everything the reading task needs.
 pub(crate) struct Reading {
@@ -61,6 +61,17 @@ enum Ended {
 }
 
 impl Reading {
+    /// Reads these pages; what the reads say besides their rows goes to `facts`.
+    pub(crate) fn new(
+        (sync, ports): (Arc<Sync>, &Ports),
+        pages: Vec<Page>,
+        drain: CancellationToken,
+        facts: Arc<Mutex<Facts>>,
+    ) -> Self {
+        let (source, metrics) = (Arc::clone(&ports.source), Arc::clone(&ports.metrics));
+        Self { source, pages, retry: ports.retry, drain, metrics, sync, facts }
+    }
+
     /// Reads all pages into `spool` and closes it with the result.
     pub(crate) async fn fill(self, spool: Arc<Spool>) {
         let unless_closed = CloseOnDrop(Arc::clone(&spool));
@@ -190,6 +201,8 @@ fn end_of_page(opening: &Arc<Opening>, position: Position) -> Item {
 pub(crate) struct Chunk {
     /// Rows read.
     pub(crate) rows: u64,
+    /// The rows themselves.
+    pub(crate) source: RecordBatch,
     /// What they became.
     pub(crate) mapped: Mapped,
     /// The watermark of each mapped row, parallel to `mapped.keys`; `None` where the model has none or it is not finite.
@@ -230,8 +243,9 @@ impl Mapping {
         let changed_at = changed_at(&self.sync, &batch.rows, &mapped.source_rows);
         let clock = opening.clock;
         self.compiled = Some((opening, compiled));
-        let rows = batch.rows.num_rows() as u64;
-        Ok(Chunk { rows, mapped, changed_at, position, clock, part, gone })
+        let source = batch.rows;
+        let rows = source.num_rows() as u64;
+        Ok(Chunk { rows, source, mapped, changed_at, position, clock, part, gone })
     }
 
     /// Maps everything in the spool, in order, until it ends (then sends `None`) or nobody listens.

@@ -6,8 +6,10 @@ pub mod codes;
 mod conductor;
 mod confirm;
 mod deliver;
+mod diagnosis;
 mod diff;
 mod doubt;
+mod guard;
 mod intake;
 mod known;
 mod overlooked;
@@ -23,9 +25,13 @@ mod sort;
 mod spool;
 mod sync;
 mod target;
+mod twins;
+mod weigh;
 
 pub use backfill::{BackfillScope, backfill, retry};
 pub use check::{Problem, check};
+pub use diagnosis::Common;
+pub use guard::{Guard, Guards, Limit, Ruling};
 pub use plan::{Plan, PlanOp, PlanRow, RejectGroup, plan};
 pub use preview::{Preview, preview};
 pub use retry::RetryPolicy;
@@ -33,3 +39,4 @@ pub use run::run;
 pub use sync::{
     Delivery, Ports, Progress, RunFailure, RunOptions, RunReport, SpoolLimits, Stop, Sync, Watch,
 };
+pub use weigh::Reason;

@@ -1,21 +1,18 @@
-//! What a run would do now: reads, maps and compares as a run does, and sends nothing.
+//! What a run would do now: weighs its rows as a run with guards does, and sends nothing.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use flow::arrow::array::Array;
 use flow::{Error, Finding, Key, Result, Watermark, text_at};
-use transform::{Mapped, RunMeta};
+use transform::Mapped;
 
-use crate::diff::{self, Verdict};
-use crate::intake::Mapping;
-use crate::known::Known;
-use crate::ownership;
-use crate::prepare::{Prepared, prepare};
+use crate::diff::Verdict;
+use crate::guard::{Ruling, rulings};
+use crate::prepare::prepare;
 use crate::preview::run_meta;
 use crate::request::{Remembered, page, scope_of_plan};
-use crate::spool::Item;
 use crate::target::target;
+use crate::weigh::{Beholder, Ended, Reason, Scale, Weighed, Weight, model_rows};
 use crate::{Ports, Stop, Sync, codes};
 
 /// Rows shown as samples, per operation.
@@ -26,6 +23,8 @@ const SAMPLES: usize = 3;
 pub struct Plan {
     /// Rows read.
     pub read: u64,
+    /// Rows of the model, where a guard asked for it.
+    pub model_rows: Option<u64>,
     /// Rows that would be sent for the first time.
     pub create: u64,
     /// Rows whose payload changed.
@@ -36,6 +35,10 @@ pub struct Plan {
     pub invalid: u64,
     /// Records whose row left the model.
     pub removed: u64,
+    /// Rows to send by why they are.
+    pub reasons: Vec<(Reason, u64)>,
+    /// What the guards say.
+    pub rulings: Vec<Ruling>,
     /// The stored watermark.
     pub from: Option<Watermark>,
     /// A few of the rows that would be sent.
@@ -64,6 +67,8 @@ pub struct PlanRow {
     pub key: Key,
     /// What would happen.
     pub op: PlanOp,
+    /// Why.
+    pub reason: Reason,
     /// Field and value; `None` empties the field. Fields that are left alone are not listed.
     pub fields: Vec<(String, Option<String>)>,
 }
@@ -79,41 +84,30 @@ pub struct RejectGroup {
     pub rows: u64,
 }
 
-type Groups = BTreeMap<(&'static str, Option<String>), (&'static flow::Code, u64)>;
-
 /// Compares the rows a run would read now with the ledger.
 ///
 /// # Errors
 /// As a run's, before anything is sent.
 pub async fn plan(sync: &Sync, ports: &Ports, stop: &Stop) -> Result<Plan> {
     let remembered = Remembered::of(sync, ports).await?;
-    let from = remembered.watermark.as_ref().map(|stored| stored.watermark);
+    let stored = remembered.watermark.as_ref();
     let prepared = Arc::new(prepare(sync, ports).await?);
     target(sync, ports).await?;
-    let rows_max = prepared.limits.rows_max;
-    let rows_per_call = sync.delivery.batch_rows.unwrap_or(rows_max).min(rows_max).max(1);
-    let findings = prepared.checked.findings.clone();
-    let mut plan = Plan { from, findings, ..Plan::default() };
-    let mut groups = Groups::new();
-    let about = (&prepared, &run_meta(sync, ports));
-    let mut mapping = Mapping::new(Arc::new(sync.clone()), Arc::clone(&prepared), about.1.clone());
     let scope = scope_of_plan(sync, &remembered, ports.clock.now_micros());
-    let request = page(sync, scope, None).request;
-    let mut read = ports.source.read(request).await?;
-    let opening = Arc::new(read.opening().clone());
-    while let Some(batch) = read.next().await? {
-        if stop.drain.is_cancelled() {
-            return Err(Error::new(&codes::E4004, "the plan was interrupted; nothing was sent"));
-        }
-        let chunk = mapping.map(Item::of(batch, Arc::clone(&opening)))?;
-        plan.read += chunk.rows;
-        plan.add((sync, ports), about, (&chunk.mapped, &mut groups)).await?;
-    }
-    plan.requests = (plan.create + plan.update).div_ceil(rows_per_call as u64);
-    plan.rejects = groups
-        .into_iter()
-        .map(|((_, field), (code, rows))| RejectGroup { code, field, rows })
-        .collect();
+    let counted = model_rows(sync, ports, &scope).await?;
+    let meta = run_meta(sync, ports);
+    let scale = Scale { sync, ports, prepared: &prepared, meta: &meta, stop, stored };
+    let mut samples = Samples::default();
+    let ended = scale.weigh(vec![page(sync, scope, None)], &mut samples).await?;
+    let Ended::Complete(mut weight, _) = ended else {
+        return Err(Error::new(&codes::E4004, "the plan was interrupted; nothing was sent"));
+    };
+    weight.count_model(counted);
+    let mut plan = Plan::of(&weight);
+    plan.rulings = rulings(&sync.guards, &weight, &[]);
+    plan.from = stored.map(|stored| stored.watermark);
+    plan.findings.clone_from(&prepared.checked.findings);
+    plan.samples = samples.rows;
     Ok(plan)
 }
 
@@ -123,60 +117,65 @@ impl Plan {
         self.create + self.update + self.removed
     }
 
-    async fn add(
-        &mut self,
-        (sync, ports): (&Sync, &Ports),
-        about: (&Arc<Prepared>, &RunMeta),
-        (mapped, groups): (&Mapped, &mut Groups),
-    ) -> Result<()> {
-        let known = Known::ask(ports.store.as_ref(), &sync.name, mapped, false).await?;
-        let Known { entries, mut verdicts, asked, mut owners } = known;
-        let contested = diff::contested(mapped, (&asked, &owners));
-        let left = ownership::left(sync, ports, about, contested).await?;
-        for owner in &mut owners {
-            *owner = owner.take().filter(|owner| !left.contains_key(owner));
+    fn of(weight: &Weight) -> Self {
+        let groups = weight.groups.iter();
+        Self {
+            read: weight.read,
+            model_rows: weight.model_rows,
+            create: weight.create,
+            update: weight.update,
+            unchanged: weight.unchanged,
+            invalid: weight.refused(),
+            removed: weight.removed,
+            reasons: weight.reasons.iter().map(|(reason, rows)| (*reason, *rows)).collect(),
+            requests: weight.requests,
+            rejects: groups
+                .map(|((_, field), (code, rows))| RejectGroup {
+                    code,
+                    field: field.clone(),
+                    rows: *rows,
+                })
+                .collect(),
+            ..Self::default()
         }
-        diff::settle_conflicts(mapped, (&asked, &owners), &mut verdicts);
-        let mut refuse = |plan: &mut Self, code: &'static flow::Code, field: Option<String>| {
-            plan.invalid += 1;
-            groups.entry((code.id, field)).or_insert((code, 0)).1 += 1;
-        };
-        for reject in &mapped.rejects {
-            refuse(self, reject.code, reject.field.clone());
-        }
-        for (row, (verdict, entry)) in verdicts.iter().zip(&entries).enumerate() {
-            let known = entry.as_ref().is_some_and(|entry| entry.match_hash.is_some());
-            match verdict {
-                Verdict::Unchanged { .. } => self.unchanged += 1,
-                Verdict::Held => refuse(self, &codes::R403, None),
-                Verdict::Conflict => refuse(self, &codes::R401, None),
-                Verdict::Send if known => {
-                    self.update += 1;
-                    self.sample(mapped, row, (PlanOp::Update, self.update));
-                }
-                Verdict::Send => {
-                    self.create += 1;
-                    self.sample(mapped, row, (PlanOp::Create, self.create));
-                }
+    }
+}
+
+/// The first rows to be sent, per operation.
+#[derive(Default)]
+struct Samples {
+    rows: Vec<PlanRow>,
+}
+
+impl Beholder for Samples {
+    fn restart(&mut self) -> Result<()> {
+        self.rows.clear();
+        Ok(())
+    }
+
+    fn behold(&mut self, weighed: &Weighed<'_>) -> Result<()> {
+        for (row, verdict) in weighed.verdicts.iter().enumerate() {
+            let op = weighed.op(row);
+            let full = self.rows.iter().filter(|known| known.op == op).count() >= SAMPLES;
+            if *verdict == Verdict::Send && !full {
+                let (mapped, reason) = (weighed.mapped, weighed.reasons[row]);
+                let fields = fields(mapped, row);
+                self.rows.push(PlanRow { key: mapped.keys[row].clone(), op, reason, fields });
             }
         }
         Ok(())
     }
+}
 
-    fn sample(&mut self, mapped: &Mapped, row: usize, (op, nth): (PlanOp, u64)) {
-        if nth > SAMPLES as u64 {
-            return;
-        }
-        let payload = &mapped.payload;
-        let columns = payload.fields.schema_ref().fields().iter().zip(payload.fields.columns());
-        let fields = columns
-            .enumerate()
-            .filter(|(column, _)| !payload.is_absent(*column, row))
-            .map(|(_, (field, column))| {
-                let value = column.is_valid(row).then(|| text_at(column, row).into_owned());
-                (field.name().clone(), value)
-            })
-            .collect();
-        self.samples.push(PlanRow { key: mapped.keys[row].clone(), op, fields });
-    }
+fn fields(mapped: &Mapped, row: usize) -> Vec<(String, Option<String>)> {
+    let payload = &mapped.payload;
+    let columns = payload.fields.schema_ref().fields().iter().zip(payload.fields.columns());
+    columns
+        .enumerate()
+        .filter(|(column, _)| !payload.is_absent(*column, row))
+        .map(|(_, (field, column))| {
+            let value = column.is_valid(row).then(|| text_at(column, row).into_owned());
+            (field.name().clone(), value)
+        })
+        .collect()
 }

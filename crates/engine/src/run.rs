@@ -1,16 +1,20 @@
 //! THE control flow of a run: lease, read, map, diff, batch, deliver, settle, commit. This file holds its frame, from
 //! the lease to the report; `conductor.rs` leads the rows in between.
 
+use std::sync::Arc;
+
 use flow::{
     Changes, Error, Finding, Key, Kind, Lease, Result, RunCounts, RunRecord, RunStatus, StoredMark,
     StoredWatermark, Watermark,
 };
 
-use crate::conductor::{Conductor, Outcome};
+use crate::conductor::{Conductor, Outcome, meta_of};
+use crate::guard::{Guard, Ruling, rulings};
 use crate::prepare::{Prepared, prepare};
 use crate::request::{Page, Remembered, mapping_name, page, pages_of_run};
 use crate::settle::Advance;
 use crate::target::target;
+use crate::weigh::{Counted, Ended, Kept, Nobody, Scale, Weight, model_rows, weighed_page};
 use crate::{Ports, RunFailure, RunOptions, RunReport, Sync, Watch, codes};
 
 /// What one execution does, apart from how.
@@ -23,6 +27,25 @@ pub(crate) struct Job {
     pub(crate) asked: Option<Vec<Key>>,
     /// Unconfirmed rows whose time has come are sent too.
     pub(crate) confirms: bool,
+    /// Whether the sync's guards have a say.
+    pub(crate) guarded: bool,
+    /// The rows, where they were weighed and wait in the spool instead of being read.
+    pub(crate) weighed: Option<Kept>,
+}
+
+impl Job {
+    /// What is changed of these pages is sent; nothing else.
+    pub(crate) fn new(pages: Vec<Page>, advance: Advance) -> Self {
+        Self {
+            pages,
+            forced: false,
+            advance,
+            asked: None,
+            confirms: false,
+            guarded: false,
+            weighed: None,
+        }
+    }
 }
 
 /// Runs the sync once: sends what changed since the stored watermark, or, with `full_refresh`, since ever.
@@ -43,7 +66,7 @@ pub async fn run(
     };
     let confirms = options.rows_max.is_none();
     let advance = advance(sync, remembered);
-    let job = Job { pages, forced: false, advance, asked: None, confirms };
+    let job = Job { confirms, guarded: true, ..Job::new(pages, advance) };
     execute(sync, ports, &lease, (job, options), watch).await
 }
 
@@ -65,7 +88,7 @@ pub(crate) async fn execute(
     sync: &Sync,
     ports: &Ports,
     lease: &Lease,
-    (job, options): (Job, RunOptions),
+    (mut job, options): (Job, RunOptions),
     watch: &dyn Watch,
 ) -> Result<RunReport, RunFailure> {
     let mut run = RunRecord {
@@ -88,28 +111,29 @@ pub(crate) async fn execute(
         ports.metrics.source_watermark(&sync.name, from);
         ports.metrics.delivered_watermark(&sync.name, from);
     }
-    let mut findings = Vec::new();
+    let mut known = Known::default();
     // Nothing has been sent yet: whoever waits here can stop at once.
     let ready = tokio::select! {
         biased;
         () = options.stop.drain.cancelled() => None,
-        ready = ready(sync, ports, lease, &run) => Some(ready),
+        ready = ready(sync, ports, (lease, &run), (&mut job, &options, &mut known)) => Some(ready),
     };
     let outcome = match ready {
-        None => Outcome { interrupted: true, ..Outcome::default() },
+        None => Outcome { interrupted: true, counts: known.counts, ..Outcome::default() },
         Some(Ok(prepared)) => {
-            findings.clone_from(&prepared.checked.findings);
             Conductor::new(sync, ports, lease, (prepared, &job, &options, &run))
                 .conduct(job, watch)
                 .await
         }
-        Some(Err(error)) => Outcome { error: Some(error), ..Outcome::default() },
+        Some(Err(error)) => {
+            Outcome { error: Some(error), counts: known.counts, ..Outcome::default() }
+        }
     };
     let to = outcome.reached.or(from);
-    findings.extend(outcome.findings.iter().cloned());
+    known.findings.extend(outcome.findings.iter().cloned());
     let result = finish(ports, lease, &mut run, outcome).await;
     ports.metrics.lease(&sync.name, false);
-    let report = report(sync, ports, run, (from, to), findings).await;
+    let report = report(sync, ports, run, (from, to), known).await;
     match (result, report) {
         (Ok(()), Ok(report)) => Ok(report),
         (Ok(()), Err(error)) => Err(error.into()),
@@ -117,15 +141,90 @@ pub(crate) async fn execute(
     }
 }
 
-/// Asks both sides, and remembers from now on what the sync's memory is about.
-async fn ready(sync: &Sync, ports: &Ports, lease: &Lease, run: &RunRecord) -> Result<Prepared> {
+/// What is known of a run before its first request, also when it ends there.
+#[derive(Default)]
+struct Known {
+    findings: Vec<Finding>,
+    rulings: Vec<Ruling>,
+    /// Of a run that ends here: everything that would have been sent is parked.
+    counts: RunCounts,
+}
+
+/// Asks both sides, lets the guards speak, and remembers from now on what the sync's memory is about.
+async fn ready(
+    sync: &Sync,
+    ports: &Ports,
+    (lease, run): (&Lease, &RunRecord),
+    (job, options, known): (&mut Job, &RunOptions, &mut Known),
+) -> Result<Prepared> {
     let prepared = prepare(sync, ports).await?;
+    known.findings.clone_from(&prepared.checked.findings);
     let target = target(sync, ports).await?;
+    let prepared = match job.guarded {
+        true => guard(sync, ports, prepared, (run, job, options, known)).await?,
+        false => prepared,
+    };
     if ports.store.target(&sync.name).await?.as_ref() != Some(&target) {
         ports.store.put_target(lease, &target).await?;
     }
     leave_mapping(sync, ports, lease, run).await?;
     Ok(prepared)
+}
+
+/// Weighs what the job is about to send, where a guard needs it, and lets the guards speak.
+async fn guard(
+    sync: &Sync,
+    ports: &Ports,
+    prepared: Prepared,
+    (run, job, options, known): (&RunRecord, &mut Job, &RunOptions, &mut Known),
+) -> Result<Prepared> {
+    let guards = &sync.guards;
+    if guards.confirm_first_run && ports.store.known_rows(&sync.name).await? == 0 {
+        let all = rulings(guards, &Weight::default(), &[]);
+        known.rulings = all.into_iter().filter(|ruling| ruling.guard == Guard::FirstRun).collect();
+        return stopped(sync, &known.rulings).map(|()| prepared);
+    }
+    if !guards.weigh() {
+        return Ok(prepared);
+    }
+    let counted = match weighed_page(&job.pages) {
+        Some(page) => model_rows(sync, ports, &page.request.scope).await?,
+        None => Counted::Never,
+    };
+    let stored = match &job.advance {
+        Advance::Watermark { stored, .. } => stored.clone(),
+        _ => None,
+    };
+    let (prepared, meta) = (Arc::new(prepared), meta_of(run));
+    let (stop, stored) = (&options.stop, stored.as_ref());
+    let scale = Scale { sync, ports, prepared: &prepared, meta: &meta, stop, stored };
+    let pages = std::mem::take(&mut job.pages);
+    match scale.weigh(pages, &mut Nobody).await? {
+        // The caller sees the drain by itself.
+        Ended::Drained => std::future::pending().await,
+        Ended::Complete(mut weight, kept) => {
+            weight.count_model(counted);
+            known.rulings = rulings(guards, &weight, &[]);
+            let parked = weight.read - weight.unchanged;
+            known.counts = RunCounts {
+                read: weight.read,
+                unchanged: weight.unchanged,
+                parked,
+                ..RunCounts::default()
+            };
+            stopped(sync, &known.rulings)?;
+            job.weighed = Some(kept);
+            Ok(Arc::unwrap_or_clone(prepared))
+        }
+    }
+}
+
+/// The error of the first guard that stops the run.
+fn stopped(sync: &Sync, rulings: &[Ruling]) -> Result<()> {
+    match rulings.iter().find(|ruling| ruling.stopped) {
+        Some(ruling) => Err(ruling.error(&sync.name)),
+        None => Ok(()),
+    }
 }
 
 /// When rows are going to be sent with another mapping than the stored watermark names, it names none from now on:
@@ -188,13 +287,23 @@ async fn report(
     ports: &Ports,
     run: RunRecord,
     (from, to): (Option<Watermark>, Option<Watermark>),
-    findings: Vec<Finding>,
+    known: Known,
 ) -> Result<RunReport> {
     let (open_rejects, oldest) = ports.store.open_rejects(&sync.name).await?;
     ports.metrics.rejects(&sync.name, open_rejects, oldest);
     let unconfirmed = ports.store.unconfirmed_rows(&sync.name).await?;
     ports.metrics.unconfirmed(&sync.name, unconfirmed);
     let share = run.counts.rejected as f64 / run.counts.read.max(1) as f64;
-    let rejects_above_limit = sync.rejected_max.is_some_and(|max| share > max);
-    Ok(RunReport { run, from, to, findings, open_rejects, unconfirmed, rejects_above_limit })
+    let rejects_above_limit = sync.guards.max_rejected.is_some_and(|max| share > max);
+    let Known { findings, rulings, .. } = known;
+    Ok(RunReport {
+        run,
+        from,
+        to,
+        findings,
+        open_rejects,
+        unconfirmed,
+        rejects_above_limit,
+        rulings,
+    })
 }

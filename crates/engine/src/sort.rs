@@ -28,7 +28,7 @@ impl Conductor<'_> {
         let began = Instant::now();
         let compared = self.compare(&chunk.mapped).await?;
         let Compared { verdicts, entries, renamed, priors, doubts } = compared;
-        let Chunk { rows: read, mut mapped, changed_at, position, clock, part, gone: _ } = chunk;
+        let Chunk { rows: read, mut mapped, changed_at, position, clock, part, .. } = chunk;
         self.see(&changed_at);
         // From here on every row of the chunk is in the books, and the range stays open until its rows are settled.
         self.read += read;

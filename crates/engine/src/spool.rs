@@ -2,6 +2,8 @@
 //!
 //! The reader never waits for the destination, so no warehouse snapshot stays open meanwhile (R6). Only when the disk
 //! budget is used up does reading pause, with its snapshot closed.
+//!
+//! A run that weighs its rows first keeps them: everything is taken once without being removed, and then again.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -23,7 +25,7 @@ use crate::codes;
 use crate::request::Part;
 
 /// One batch on its way, and what its read knew.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Item {
     /// The rows.
     pub(crate) batch: Batch,
@@ -60,14 +62,18 @@ struct State {
     rows: u64,
     files_made: u64,
     closed: Option<Result<()>>,
+    /// Batches stay when they are taken; so many were taken since the beginning.
+    kept: Option<usize>,
 }
 
+#[derive(Clone)]
 enum Slot {
     Memory(Item, u64),
     File(Spilled),
 }
 
 /// A batch whose rows are in a file.
+#[derive(Clone)]
 struct Spilled {
     path: PathBuf,
     bytes: u64,
@@ -91,11 +97,26 @@ impl Spool {
         Ok(Arc::new(Self { dir, limits, state: Mutex::default(), changed: Notify::new() }))
     }
 
+    /// An empty queue that keeps its batches until [`Spool::replay`].
+    pub(crate) fn keeping(dir: &Path, limits: SpoolLimits) -> Result<Arc<Self>> {
+        let spool = Self::new(dir, limits)?;
+        spool.lock().kept = Some(0);
+        Ok(spool)
+    }
+
+    /// The next batch taken is the first one again; with `keep`, batches go on staying when they are taken.
+    pub(crate) fn replay(&self, keep: bool) {
+        self.lock().kept = keep.then_some(0);
+    }
+
     /// Adds a batch at the end; writes it to a file when memory is used up or files are already waiting.
     pub(crate) async fn push(self: &Arc<Self>, item: Item) -> Result<()> {
         let bytes = item.batch.rows.get_array_memory_size() as u64;
         let to_file = {
             let mut state = self.lock();
+            if state.kept.is_some() && state.disk_bytes >= self.limits.disk_bytes_max {
+                return Err(too_much_to_keep(self.limits.disk_bytes_max));
+            }
             state.rows += item.batch.rows.num_rows() as u64;
             let spilling = state.slots.back().is_some_and(|slot| matches!(slot, Slot::File(_)));
             if spilling || state.memory_bytes + bytes > self.limits.memory_bytes_max {
@@ -139,7 +160,7 @@ impl Spool {
             changed.as_mut().enable();
             let slot = {
                 let mut state = self.lock();
-                match state.slots.pop_front() {
+                match state.take() {
                     Some(slot) => Some(slot),
                     None => match state.closed.take() {
                         Some(result) => {
@@ -168,9 +189,10 @@ impl Spool {
         self.limits.memory_bytes_max + self.limits.disk_bytes_max
     }
 
-    /// Whether the disk budget is used up.
+    /// Whether the disk budget is used up and taking batches would free some of it.
     pub(crate) fn is_full(&self) -> bool {
-        self.lock().disk_bytes >= self.limits.disk_bytes_max
+        let state = self.lock();
+        state.kept.is_none() && state.disk_bytes >= self.limits.disk_bytes_max
     }
 
     /// Waits until every batch was taken.
@@ -187,6 +209,12 @@ impl Spool {
     }
 
     async fn open(&self, slot: Slot) -> Result<Item> {
+        if self.lock().kept.is_some() {
+            return match slot {
+                Slot::Memory(item, _) => Ok(item),
+                Slot::File(spilled) => blocking(move || read_file(spilled, Then::Keep)).await,
+            };
+        }
         let item = match slot {
             Slot::Memory(item, bytes) => {
                 self.lock().memory_bytes -= bytes;
@@ -194,7 +222,7 @@ impl Spool {
             }
             Slot::File(spilled) => {
                 let bytes = spilled.bytes;
-                let item = blocking(move || read_file(spilled)).await?;
+                let item = blocking(move || read_file(spilled, Then::Remove)).await?;
                 self.lock().disk_bytes -= bytes;
                 item
             }
@@ -207,6 +235,21 @@ impl Spool {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl State {
+    fn take(&mut self) -> Option<Slot> {
+        let Some(taken) = &mut self.kept else { return self.slots.pop_front() };
+        let slot = self.slots.get(*taken).cloned();
+        *taken += usize::from(slot.is_some());
+        slot
+    }
+}
+
+/// What becomes of a file that was read.
+enum Then {
+    Keep,
+    Remove,
 }
 
 async fn blocking<T: Send + 'static>(
@@ -240,13 +283,15 @@ fn write_rows(path: &Path, rows: &RecordBatch) -> Result<(), parquet::errors::Pa
     Ok(())
 }
 
-fn read_file(spilled: Spilled) -> Result<Item> {
+fn read_file(spilled: Spilled, then: Then) -> Result<Item> {
     let Spilled { path, rows, faults, last, opening, position, part, gone, .. } = spilled;
     let batch = read_rows(&path).map_err(|error| unusable(&path, error))?;
     if batch.num_rows() as u64 != rows {
         return Err(unusable(&path, "rows are missing"));
     }
-    std::fs::remove_file(&path).map_err(|error| unusable(&path, error))?;
+    if let Then::Remove = then {
+        std::fs::remove_file(&path).map_err(|error| unusable(&path, error))?;
+    }
     Ok(Item { batch: Batch { rows: batch, faults, last }, opening, position, part, gone })
 }
 
@@ -255,6 +300,12 @@ fn read_rows(path: &Path) -> Result<RecordBatch, parquet::errors::ParquetError> 
     let schema = builder.schema().clone();
     let batches = builder.build()?.collect::<Result<Vec<_>, _>>()?;
     Ok(concat_batches(&schema, &batches)?)
+}
+
+fn too_much_to_keep(bytes_max: u64) -> Error {
+    let megabytes = bytes_max >> 20;
+    let message = format!("the rows to be weighed take more than {megabytes} MiB in the spool");
+    Error::new(&codes::E4030, message)
 }
 
 fn unusable(path: &Path, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
@@ -321,6 +372,36 @@ mod tests {
         assert_eq!(spool.size(), (0, 0));
         drop(spool);
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "no file is left");
+    }
+
+    #[tokio::test]
+    async fn kept_batches_come_again_and_a_kept_spool_that_is_full_says_so() {
+        // L2, L3: they wait where they were, in memory and in files.
+        let dir = tempfile::tempdir().unwrap();
+        let limits = SpoolLimits { memory_bytes_max: 3000, disk_bytes_max: 1 << 20 };
+        let spool = Spool::keeping(dir.path(), limits).unwrap();
+        for n in 0..20 {
+            spool.push(item(n)).await.unwrap();
+        }
+        spool.close(Ok(()));
+        for keep in [true, false, false] {
+            spool.replay(keep);
+            for n in 0..20 {
+                let got = spool.pop().await.unwrap();
+                assert_eq!(got.map(|got| got.batch.rows), Some(item(n).batch.rows));
+                assert_eq!(spool.size().0, if keep { 40 } else { 38 - 2 * n as u64 });
+            }
+            assert!(spool.pop().await.unwrap().is_none());
+            if !keep {
+                break;
+            }
+        }
+        assert_eq!(spool.size(), (0, 0));
+        let limits = SpoolLimits { memory_bytes_max: 0, disk_bytes_max: 1 };
+        let spool = Spool::keeping(dir.path(), limits).unwrap();
+        spool.push(item(1)).await.unwrap();
+        assert!(!spool.is_full(), "waiting would not help");
+        assert_eq!(spool.push(item(2)).await.unwrap_err().code().id, "E4030");
     }
 
     #[tokio::test]

@@ -9,7 +9,7 @@ use flow::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::RetryPolicy;
+use crate::{Guards, RetryPolicy, Ruling};
 
 /// One checked sync: which rows go where, and how.
 #[derive(Debug, Clone)]
@@ -34,8 +34,10 @@ pub struct Sync {
     pub delivery: Delivery,
     /// Time between two compares of every row, for changes that the change method does not notice; `None` for none.
     pub compare_every_micros: Option<i64>,
-    /// Largest share (0 to 1) of read rows that may be rejected before the run counts as failed (exit 3).
-    pub rejected_max: Option<f64>,
+    /// Limits that stop a run before its first request.
+    pub guards: Guards,
+    /// Columns and fields whose values are not shown in a diagnosis.
+    pub private: Vec<String>,
 }
 
 /// How rows are sent.
@@ -147,8 +149,10 @@ pub struct RunReport {
     pub open_rejects: u64,
     /// Rows that a request nobody heard of may still change; a later run sends them once more.
     pub unconfirmed: u64,
-    /// More rows were rejected than `rejected_max` allows (exit 3).
+    /// More rows were rejected than `max_rejected` allows (exit 3).
     pub rejects_above_limit: bool,
+    /// What the guards said before the first request; empty where nothing was weighed.
+    pub rulings: Vec<Ruling>,
 }
 
 /// A run that did not end well.

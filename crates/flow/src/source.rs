@@ -230,6 +230,14 @@ pub trait Source: Send + Sync {
     async fn discover(&self, relation: Option<&Relation>)
     -> Result<Vec<(String, Vec<ColumnInfo>)>>;
 
+    /// How many rows the model has now; `None` where that cannot be asked.
+    ///
+    /// # Errors
+    /// As [`Source::check`].
+    async fn count_rows(&self, _model: &Model) -> Result<Option<u64>> {
+        Ok(None)
+    }
+
     /// Opens one snapshot and starts reading.
     ///
     /// # Errors

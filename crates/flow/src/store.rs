@@ -376,6 +376,9 @@ pub trait Store: Send + Sync {
     /// The ledger entries of these rows, in this order.
     async fn lookup(&self, sync: &str, keys: &[Key]) -> Result<Vec<Option<Entry>>>;
 
+    /// Rows of `sync` that have a record at the destination, as far as was acknowledged.
+    async fn known_rows(&self, sync: &str) -> Result<u64>;
+
     /// Which row of `sync` was last acknowledged under each of these match values, in this order.
     async fn owners(&self, sync: &str, matches: &[MatchHash]) -> Result<Vec<Option<Key>>>;
 

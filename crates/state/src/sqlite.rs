@@ -242,6 +242,13 @@ impl Store for Sqlite {
         Ok(found.unwrap_or_else(|| vec![None; count]))
     }
 
+    async fn known_rows(&self, sync: &str) -> Result<u64> {
+        let ledgers = self.ledgers.clone();
+        let known =
+            self.read(sync, move |connection, sync| ledgers.known(connection, sync)).await?;
+        Ok(known.unwrap_or(0))
+    }
+
     async fn owners(&self, sync: &str, matches: &[MatchHash]) -> Result<Vec<Option<Key>>> {
         let (count, matches) = (matches.len(), matches.to_vec());
         let ledgers = self.ledgers.clone();

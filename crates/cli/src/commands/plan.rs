@@ -1,6 +1,6 @@
 //! `outflow plan`: what a run would send now, without sending it.
 
-use engine::{Plan, PlanOp, PlanRow};
+use engine::{Plan, PlanOp, PlanRow, Reason};
 use flow::Changes;
 use serde_json::{Value, json};
 
@@ -13,6 +13,7 @@ use crate::output::{Output, clean};
 use crate::process;
 use crate::project::{self, Project};
 use crate::report;
+use crate::rulings;
 use crate::signals::Signals;
 use crate::summary::{Counts, ErrorSummary, SyncSummary};
 use crate::text;
@@ -44,6 +45,7 @@ pub(crate) struct PlanArgs {
 /// What keeps every sync from being planned: the command line, the project, the state.
 pub(crate) async fn run(context: &Context, args: &PlanArgs) -> Result<Outcome> {
     let project = Project::load(context)?;
+    let _spool = project.claim_spool();
     let state = project.open_state().await?;
     let syncs = project.select(&args.selection, &state).await?;
     let signals = Signals::listen(context.output.clone(), "stopping");
@@ -116,6 +118,8 @@ fn summary_of(planned: &CheckedSync, plan: &Plan, args: &PlanArgs) -> SyncSummar
         }),
         rejects: groups(plan),
         samples: plan.samples.iter().map(|row| sample_json(planned, row, args.no_values)).collect(),
+        guards: rulings::summaries(&plan.rulings, !args.no_values),
+        reasons: plan.reasons.iter().map(|(why, rows)| (why.as_str().to_owned(), *rows)).collect(),
         findings: plan.findings.iter().map(ErrorSummary::from).collect(),
         ..SyncSummary::default()
     };
@@ -146,7 +150,7 @@ fn sample_json(planned: &CheckedSync, row: &PlanRow, no_values: bool) -> Value {
         .collect();
     let fields: serde_json::Map<String, Value> =
         row.fields.iter().map(|(field, value)| (field.clone(), shown(value))).collect();
-    json!({ "op": op_word(row.op), "key": key, "fields": fields })
+    json!({ "op": op_word(row.op), "reason": row.reason.as_str(), "key": key, "fields": fields })
 }
 
 fn op_word(op: PlanOp) -> &'static str {
@@ -178,14 +182,34 @@ fn print(
     for row in &plan.samples {
         output.line(format_args!("  sample      {}", sample(row, no_values)));
     }
+    if let Some(why) = reasons(plan) {
+        output.line(format_args!("  because     {why}"));
+    }
     output.line(format_args!("  cost        {}", cost(planned, plan, destination)));
+    rulings::print(output, &plan.rulings, !no_values);
     for finding in &plan.findings {
         report::print_finding(output, finding);
     }
 }
 
+/// Why rows would be sent, where it is not all for their first time.
+fn reasons(plan: &Plan) -> Option<String> {
+    let said: Vec<String> = plan
+        .reasons
+        .iter()
+        .map(|(why, rows)| format!("{} {}", why.as_str(), text::number(*rows)))
+        .collect();
+    let telling = plan.reasons.iter().any(|(why, _)| *why != Reason::First);
+    telling.then(|| said.join(" · "))
+}
+
 fn source_line(planned: &CheckedSync, plan: &Plan) -> String {
-    let read = text::counted(plan.read, "row");
+    let read = match plan.model_rows {
+        Some(rows) if rows != plan.read => {
+            format!("{}, {}", text::counted(rows, "row"), text::number(plan.read))
+        }
+        _ => text::counted(plan.read, "row"),
+    };
     match (&planned.sync.model.changes, plan.from) {
         (Changes::Snapshot, _) => format!("{read} read (snapshot)"),
         (Changes::Log(log), _) => format!("{read} read (log, slot {})", log.slot),
@@ -291,6 +315,7 @@ mod tests {
         let row = PlanRow {
             key: Key::from_parts(&["7", "eu"]),
             op: PlanOp::Update,
+            reason: Reason::Data,
             fields: vec![
                 ("firstname".to_owned(), Some("Ada\u{1b}[2J".to_owned())),
                 ("phone".to_owned(), None),

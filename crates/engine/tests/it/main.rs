@@ -5,6 +5,7 @@
 mod compare;
 mod doubt;
 mod found;
+mod guards;
 mod promises;
 mod simulation;
 mod world;

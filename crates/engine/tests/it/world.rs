@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use engine::{Delivery, Ports, Progress, RetryPolicy, RunOptions, SpoolLimits, Stop, Sync, Watch};
+use engine::{
+    Delivery, Guards, Ports, Progress, RetryPolicy, RunOptions, SpoolLimits, Stop, Sync, Watch,
+};
 use flow::arrow::array::{
     ArrayRef, AsArray, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
 };
@@ -196,6 +198,14 @@ pub(crate) struct FakeSource {
     pub(crate) rows: Mutex<Vec<Person>>,
     pub(crate) cut_after: Mutex<Option<usize>>,
     pub(crate) open_reads: Arc<AtomicUsize>,
+    /// Reads that were opened.
+    pub(crate) reads: AtomicUsize,
+}
+
+impl FakeSource {
+    pub(crate) fn reads(&self) -> usize {
+        self.reads.load(Ordering::SeqCst)
+    }
 }
 
 pub(crate) fn schema() -> SchemaRef {
@@ -230,6 +240,10 @@ impl Source for FakeSource {
         Ok(Vec::new())
     }
 
+    async fn count_rows(&self, _model: &Model) -> Result<Option<u64>> {
+        Ok(Some(self.rows.lock().unwrap().len() as u64))
+    }
+
     async fn read(&self, request: ReadRequest) -> Result<Box<dyn Read>> {
         let mut rows = self.rows.lock().unwrap().clone();
         rows.sort_by_key(|row| (row.updated_at, row.id.to_string()));
@@ -245,6 +259,7 @@ impl Source for FakeSource {
             rows.retain(|row| (row.updated_at, row.id.to_string()) > after);
         }
         self.open_reads.fetch_add(1, Ordering::SeqCst);
+        self.reads.fetch_add(1, Ordering::SeqCst);
         Ok(Box::new(FakeRead {
             opening: Opening {
                 schema: schema(),
@@ -375,6 +390,11 @@ impl Store for FakeStore {
     async fn lookup(&self, _sync: &str, keys: &[Key]) -> Result<Vec<Option<Entry>>> {
         let memory = self.memory();
         Ok(keys.iter().map(|key| memory.ledger.get(key).cloned()).collect())
+    }
+
+    async fn known_rows(&self, _sync: &str) -> Result<u64> {
+        let known = |entry: &&Entry| entry.match_hash.is_some();
+        Ok(self.memory().ledger.values().filter(known).count() as u64)
     }
 
     async fn owners(&self, _sync: &str, matches: &[MatchHash]) -> Result<Vec<Option<Key>>> {
@@ -550,6 +570,7 @@ impl World {
             rows: Mutex::new(rows),
             cut_after: Mutex::new(None),
             open_reads: Arc::default(),
+            reads: AtomicUsize::new(0),
         });
         let destination = Arc::new(FakeDestination {
             remote: Mutex::default(),
@@ -586,7 +607,8 @@ impl World {
             mappings,
             delivery: Delivery::default(),
             compare_every_micros: None,
-            rejected_max: None,
+            guards: Guards::default(),
+            private: Vec::new(),
         };
         Self { source, destination, store, sync, ports, stop: Stop::default(), _dir: dir }
     }

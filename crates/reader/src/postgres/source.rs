@@ -276,6 +276,21 @@ impl Source for Postgres {
         Ok(found)
     }
 
+    async fn count_rows(&self, model: &Model) -> Result<Option<u64>> {
+        let since = Instant::now();
+        let mut session = self.connect(TaskTracker::new()).await?;
+        session.begin_looking().await?;
+        let target = relation::resolve(&mut session, &model.relation).await?;
+        let sql = format!("SELECT pg_catalog.count(*) FROM {}", target.from);
+        let doing = format!("counting the rows of {}", target.label);
+        let rows = session.query(&sql, &[], &doing).await?;
+        let count: Option<i64> = rows.first().map(|row| row.get(0));
+        session.commit().await?;
+        session.end().await;
+        self.count("count", since);
+        Ok(count.and_then(|count| u64::try_from(count).ok()))
+    }
+
     async fn read(&self, request: ReadRequest) -> Result<Box<dyn flow::Read>> {
         let this = self.clone();
         let read = thread::read(async move |background| this.open_read(&request, background).await);

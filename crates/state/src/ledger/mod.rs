@@ -132,6 +132,11 @@ impl Ledgers {
         self.with(connection, sync, |view| view.count())
     }
 
+    /// How many rows have a record at the destination, as far as was acknowledged.
+    pub(crate) fn known(&self, connection: &Connection, sync: &SyncRow) -> Result<u64> {
+        self.with(connection, sync, |view| view.known())
+    }
+
     /// A page of rows in the ledger's order, after a key; see [`Listed`].
     pub(crate) fn page(
         &self,

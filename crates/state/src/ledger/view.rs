@@ -309,6 +309,17 @@ impl View {
         Ok(holders)
     }
 
+    /// How many rows have a record, in one pass over all.
+    pub(super) fn known(&self) -> Result<u64> {
+        let mut rows = self.rows(None);
+        let mut known = 0;
+        while rows.advance_known()? {
+            let fields = Fields::of(rows.row()).ok_or_else(|| mismatch("ledger"))?;
+            known += u64::from(fields.match_hash.is_some());
+        }
+        Ok(known)
+    }
+
     /// A page of rows in the ledger's order, after this one.
     pub(super) fn page(&self, after: Option<&Key>, rows_max: usize) -> Result<Vec<(Key, Entry)>> {
         let mut begin = Vec::new();

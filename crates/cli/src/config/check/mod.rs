@@ -1,5 +1,6 @@
 //! From a sync file of the right shape to a checked sync: what its parts mean together.
 
+mod guards;
 mod model;
 mod not_yet;
 mod ownership;
@@ -60,6 +61,7 @@ pub(super) fn sync(
     let model = model::check(node, setting, opened, problems);
     mirror(node, parts.mode, problems);
     match_on(node, parts.mode, problems);
+    guards::check(node, (parts.mode, &parts.guards), problems);
     calendar(node, parts.freshness.as_ref(), problems);
     let limits = limits(node, setting, opened, problems);
     within_limits(node, &parts, limits.as_ref(), problems);

@@ -24,8 +24,7 @@ const fn any(path: &'static [&'static str], what: &'static str, help: &'static s
     NotYet { path, values: Values::Any, what, help }
 }
 
-const GUARD: &str = "remove it; `max_rejected` is the guard of this version, and `outflow plan` shows what a run \
-                     would do";
+const GUARD: &str = "remove it; `outflow plan` shows what a run would do";
 
 const SYNC: &[NotYet] = &[
     NotYet {
@@ -67,19 +66,9 @@ const SYNC: &[NotYet] = &[
         what: "`only_on_create`",
         help: "remove the field, or let the sync own it",
     },
-    any(&["guards", "min_rows"], "the guard `min_rows`", GUARD),
-    any(&["guards", "max_changed"], "the guard `max_changed`", GUARD),
     any(&["guards", "max_removed"], "the guard `max_removed`", GUARD),
     any(&["guards", "max_removed_floor"], "the guard `max_removed_floor`", GUARD),
-    any(&["guards", "max_invalid"], "the guard `max_invalid`", GUARD),
     any(&["guards", "max_null_out"], "the guard `max_null_out`", GUARD),
-    any(&["guards", "max_requests"], "the guard `max_requests`", GUARD),
-    NotYet {
-        path: &["guards", "first_run"],
-        values: Values::Only(&["confirm"]),
-        what: "the guard `first_run: confirm`",
-        help: GUARD,
-    },
     NotYet {
         path: &["delivery", "api"],
         values: Values::AllBut("auto"),

@@ -7,12 +7,13 @@ use serde::de::DeserializeOwned;
 
 use super::model::Model;
 use crate::codes::E0019_SCHEMA_BUG;
+use crate::config::amount::Share;
 use crate::config::checked::{CheckedSync, Places};
 use crate::config::file::Place;
 use crate::config::node::{Entry, Node};
 use crate::config::written::{
-    ChangesSection, DeliverySection, DestinationSection, Freshness, Guards, Name, OnReject,
-    PrivacySection, Schedule,
+    ChangesSection, DeliverySection, DestinationSection, FirstRun, Freshness, Guards, Name,
+    OnReject, PrivacySection, Schedule,
 };
 use crate::diagnostic::Diagnostic;
 
@@ -25,7 +26,7 @@ pub(super) struct Parts {
     mappings: Option<transform::Mappings>,
     schedule: Option<Schedule>,
     pub(super) delivery: DeliverySection,
-    guards: Guards,
+    pub(super) guards: Guards,
     pub(super) freshness: Option<Freshness>,
     privacy: PrivacySection,
 }
@@ -75,7 +76,8 @@ impl Parts {
                 stop_on_reject: self.delivery.on_reject == Some(OnReject::Stop),
             },
             compare_every_micros: compare_every,
-            rejected_max: self.guards.max_rejected.map(|share| share.0),
+            guards: engine_guards(&self.guards),
+            private: [self.privacy.deny_columns.clone(), self.privacy.mask_in_logs].concat(),
         };
         let every = self.schedule.and_then(|schedule| schedule.every);
         Some(CheckedSync {
@@ -131,6 +133,21 @@ impl Sections<'_> {
                 None
             }
         }
+    }
+}
+
+fn engine_guards(guards: &Guards) -> engine::Guards {
+    let share = |share: Option<Share>| share.map(|share| share.0);
+    engine::Guards {
+        min_rows: guards.min_rows,
+        max_removed: share(guards.max_removed),
+        max_removed_floor: guards.max_removed_floor.unwrap_or(0),
+        max_changed: share(guards.max_changed),
+        max_null_out: share(guards.max_null_out),
+        max_rejected: share(guards.max_rejected),
+        max_invalid: share(guards.max_invalid),
+        max_requests: guards.max_requests,
+        confirm_first_run: guards.first_run == Some(FirstRun::Confirm),
     }
 }
 

@@ -170,20 +170,6 @@ fn what_this_version_cannot_do_is_refused_and_never_ignored() {
             &["E0040 syncs/usage.yml:21:17", "E0040 syncs/usage.yml:22:17"],
         ),
         (
-            "guards",
-            &[(
-                S,
-                "  max_rejected: 0.5%",
-                "  min_rows: 1\n  max_changed: 30%\n  max_requests: 5\n  first_run: confirm",
-            )],
-            &[
-                "E0040 syncs/usage.yml:29:3",
-                "E0040 syncs/usage.yml:30:3",
-                "E0040 syncs/usage.yml:31:3",
-                "E0040 syncs/usage.yml:32:3",
-            ],
-        ),
-        (
             "a guard by default, once",
             &[
                 (

@@ -4,6 +4,7 @@ mod agreement;
 mod broken_files;
 mod broken_meaning;
 mod broken_shapes;
+mod guards;
 mod mutation;
 mod online;
 mod secrets;

@@ -20,7 +20,7 @@ fn a_good_project_has_everything_the_engine_needs() {
     assert_eq!(sync.object, "contacts");
     assert_eq!(sync.match_on, [("email".to_owned(), "email".to_owned())]);
     assert_eq!(sync.delivery.batch_rows, Some(100));
-    assert_eq!(sync.rejected_max, Some(0.005));
+    assert_eq!(sync.guards.max_rejected, Some(0.005));
     assert_eq!(checked.expected_interval_seconds, Some(900.0));
     assert_eq!(checked.tags, ["growth"]);
     assert!(checked.enabled);
@@ -76,7 +76,7 @@ fn defaults_go_under_a_sync_key_by_key() {
     let checked = &project.syncs[0];
     assert!(checked.sync.delivery.stop_on_reject, "only the default says so");
     assert_eq!(checked.sync.delivery.batch_rows, Some(100), "the sync says otherwise");
-    assert_eq!(checked.sync.rejected_max, Some(0.03));
+    assert_eq!(checked.sync.guards.max_rejected, Some(0.03));
     assert_eq!(checked.owner.as_deref(), Some("growth@acme.example"));
 }
 

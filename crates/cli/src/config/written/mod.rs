@@ -13,7 +13,7 @@ use serde::{Deserialize, Deserializer, de};
 
 pub(super) use project::{Backend, ProjectFile, SimulatorOptions, StateSection};
 pub(super) use sync::{
-    ChangesSection, DeliverySection, DestinationSection, Freshness, Guards, OnReject,
+    ChangesSection, DeliverySection, DestinationSection, FirstRun, Freshness, Guards, OnReject,
     PrivacySection, Schedule, SyncFile,
 };
 

@@ -258,36 +258,36 @@ pub(crate) enum OrderBy {
     PrimaryKey,
 }
 
-/// Limits that stop a run before it does harm.
+/// Limits that stop a run before it does harm: exit 4, and nothing is sent.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "guards of later versions are refused before they are read")]
 pub(crate) struct Guards {
     /// Fewest rows the model must have.
     #[schemars(range(min = 0))]
-    min_rows: Option<u64>,
+    pub(crate) min_rows: Option<u64>,
     /// Largest share of known rows that may change in one run.
-    max_changed: Option<Share>,
+    pub(crate) max_changed: Option<Share>,
     /// Largest share of known rows that may leave the model at once.
-    max_removed: Option<Share>,
+    pub(crate) max_removed: Option<Share>,
     /// So many rows may always leave the model.
     #[schemars(range(min = 0))]
-    max_removed_floor: Option<u64>,
-    /// Largest share of read rows that may be rejected; above it the run exits with 3.
+    pub(crate) max_removed_floor: Option<u64>,
+    /// Largest share of rows that may be rejected, of those read or known, whichever are more. What only the
+    /// destination refuses shows at the end: then more than this share of the rows read is exit 3.
     pub(crate) max_rejected: Option<Share>,
-    /// Largest share of read rows that may be refused before sending.
-    max_invalid: Option<Share>,
+    /// Largest share of rows that may be refused before sending, of those read or known, whichever are more.
+    pub(crate) max_invalid: Option<Share>,
     /// Largest share of filled destination values a run may empty.
-    max_null_out: Option<Share>,
+    pub(crate) max_null_out: Option<Share>,
     /// Most calls one run may make.
-    #[schemars(range(min = 0))]
-    max_requests: Option<u64>,
+    #[schemars(range(min = 1))]
+    pub(crate) max_requests: Option<u64>,
     /// Whether the first run must be confirmed.
-    first_run: Option<FirstRun>,
+    pub(crate) first_run: Option<FirstRun>,
 }
 
 /// Whether the first run must be confirmed.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum FirstRun {
     /// It runs.
@@ -313,10 +313,9 @@ pub(crate) struct PrivacySection {
     /// Columns the model must not have.
     #[serde(default)]
     pub(crate) deny_columns: Vec<String>,
-    /// Fields that are never shown in logs; no values are.
+    /// Fields that are never shown in a diagnosis. Logs show no values anyway.
     #[serde(default)]
-    #[expect(dead_code, reason = "values are never logged")]
-    mask_in_logs: Vec<String>,
+    pub(crate) mask_in_logs: Vec<String>,
 }
 
 /// A unit test of the sync.

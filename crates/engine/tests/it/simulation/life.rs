@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use engine::{BackfillScope, Delivery, Ports, RunFailure, RunOptions, RunReport, Stop, Sync};
+use engine::{
+    BackfillScope, Delivery, Guards, Ports, RunFailure, RunOptions, RunReport, Stop, Sync,
+};
 use flow::metrics::Metrics;
 use flow::{Changes, Key, Mode, Model, Relation, RunStatus, Trigger, Watermark};
 use futures::FutureExt;
@@ -123,7 +125,8 @@ impl Life {
                 stop_on_reject: false,
             },
             compare_every_micros: None,
-            rejected_max: None,
+            guards: Guards::default(),
+            private: Vec::new(),
         }
     }
 

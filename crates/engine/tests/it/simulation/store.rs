@@ -183,6 +183,11 @@ impl Store for SimStore {
         self.look("lookup", |memory| keys.iter().map(|key| entry(memory, key)).collect()).await
     }
 
+    async fn known_rows(&self, _sync: &str) -> Result<u64> {
+        let known = |(_, entry): &&(u64, Entry)| entry.match_hash.is_some();
+        self.look("known_rows", |memory| memory.ledger.values().filter(known).count() as u64).await
+    }
+
     async fn owners(&self, _sync: &str, matches: &[MatchHash]) -> Result<Vec<Option<Key>>> {
         let owner = |memory: &Memory, hash: &MatchHash| memory.owner(*hash).cloned();
         self.look("owners", |memory| matches.iter().map(|hash| owner(memory, hash)).collect()).await
