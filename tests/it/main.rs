@@ -3,6 +3,7 @@
 mod acme;
 mod commands;
 mod dashboards;
+mod demo;
 mod documents;
 mod faults;
 mod guards;

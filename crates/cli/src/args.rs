@@ -142,6 +142,8 @@ pub(crate) enum Command {
     /// Look at what is remembered between runs, or forget it.
     #[command(subcommand)]
     State(commands::state::StateCommand),
+    /// Show a whole project at work, from sample files to a simulated HubSpot, with no server at all.
+    Demo(commands::demo::DemoArgs),
     /// Start doubles of destinations on loopback, to try things out.
     Simulate(commands::simulate::SimulateArgs),
     /// Explain an error code or a sync.
@@ -171,6 +173,7 @@ impl Command {
             Self::Runs(command) => command.name(),
             Self::Rejects(command) => command.name(),
             Self::State(command) => command.name(),
+            Self::Demo(_) => "demo",
             Self::Simulate(_) => "simulate",
             Self::Explain(_) => "explain",
             Self::Doctor(_) => "doctor",

@@ -2,6 +2,7 @@
 
 pub(crate) mod backfill;
 pub(crate) mod completions;
+pub(crate) mod demo;
 pub(crate) mod discover;
 pub(crate) mod doctor;
 pub(crate) mod explain;
@@ -39,6 +40,7 @@ pub(crate) async fn run(context: &Context, command: &Command) -> Result<Outcome>
         Command::Runs(command) => runs::run(context, command).await,
         Command::Rejects(command) => rejects::run(context, command).await,
         Command::State(command) => state::run(context, command).await,
+        Command::Demo(args) => Box::pin(demo::run(context, args)).await,
         Command::Simulate(args) => simulate::run(context, args).await,
         Command::Explain(args) => explain::run(context, args),
         Command::Doctor(args) => doctor::run(context, args).await,

@@ -91,7 +91,7 @@ pub(crate) async fn run(context: &Context, args: &SimulateArgs) -> Result<Outcom
     Ok(Outcome::done())
 }
 
-async fn start_one(
+pub(super) async fn start_one(
     kind: &DestinationKind,
     settings: &Settings,
     (wanted, index): (Option<u16>, usize),
@@ -127,7 +127,7 @@ async fn start(
     Ok(simulator::start(build, Settings { bind, ..settings.clone() }).await)
 }
 
-fn known(name: &str) -> Result<&'static DestinationKind> {
+pub(super) fn known(name: &str) -> Result<&'static DestinationKind> {
     CATALOG.simulated().find(|kind| kind.name == name).ok_or_else(|| no_simulator(name))
 }
 

@@ -23,6 +23,7 @@ const COMMANDS: &[&[&str]] = &[
     &["state"],
     &["state", "show"],
     &["state", "reset"],
+    &["demo"],
     &["simulate"],
     &["explain"],
     &["doctor"],
