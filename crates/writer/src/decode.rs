@@ -115,6 +115,10 @@ fn moment(text: &str) -> Option<i64> {
     if let Ok(moment) = DateTime::parse_from_rfc3339(text) {
         return Some(moment.timestamp_micros());
     }
+    // A zone without a colon: `+0000`.
+    if let Ok(moment) = DateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f%z") {
+        return Some(moment.timestamp_micros());
+    }
     let local: NaiveDateTime = text.parse().ok()?;
     Some(local.and_utc().timestamp_micros())
 }
@@ -168,8 +172,8 @@ mod tests {
         check(DataType::Date32, &days, &[Some("2026-01-05"), Some("2026-01-05"), None]);
         check(
             DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
-            &[json!("2026-01-05T11:00:00.5+01:00"), json!("soon")],
-            &[Some("2026-01-05T10:00:00.5Z"), None],
+            &[json!("2026-01-05T11:00:00.5+01:00"), json!("2026-01-05T11:00:00.000+0100"), json!("soon")],
+            &[Some("2026-01-05T10:00:00.5Z"), Some("2026-01-05T10:00:00Z"), None],
         );
     }
 

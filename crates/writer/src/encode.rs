@@ -170,6 +170,38 @@ impl<'a> Cells<'a> {
         }
     }
 
+    /// The cell, where the column is text; for null, whatever lies there.
+    pub(crate) fn as_text(&self, row: usize) -> Option<&str> {
+        match &self.kind {
+            CellKind::Text(cells) | CellKind::Json(cells) => Some(cells.value(row)),
+            _ => None,
+        }
+    }
+
+    /// Whether cells are spelled with digits, letters and `-:.` alone, so that no format has to escape them.
+    pub(crate) fn is_plain(&self) -> bool {
+        let text = matches!(self.kind, CellKind::Text(_) | CellKind::Json(_) | CellKind::List);
+        !text && !matches!(self.kind, CellKind::Other)
+    }
+
+    /// Appends the text of a cell that [`Cells::is_plain`].
+    pub(crate) fn push_plain(&self, row: usize, out: &mut Vec<u8>) {
+        self.push_text(row, out);
+    }
+
+    /// The text of any cell that is not null.
+    pub(crate) fn text(&self, row: usize) -> std::borrow::Cow<'_, str> {
+        if !matches!(self.kind, CellKind::List) {
+            return flow::text_at(self.column, row);
+        }
+        let items = self.column.as_list::<i32>().value(row);
+        let items: Vec<String> = (0..items.len())
+            .filter(|item| !items.is_null(*item))
+            .map(|item| flow::text_at(&items, item).into_owned())
+            .collect();
+        items.join(self.spelling.list_separator).into()
+    }
+
     fn push_canonical(&self, row: usize, out: &mut Vec<u8>) {
         push_escaped(&flow::text_at(self.column, row), out);
     }

@@ -65,6 +65,9 @@ pub struct Request {
     pub body: Option<Vec<u8>>,
 }
 
+/// Takes the body of an answer that is too large to keep, piece by piece.
+pub type Sink<'a> = &'a mut (dyn FnMut(&[u8]) + Send);
+
 /// An answer. Whatever the server sent, this is all that is kept of it.
 #[derive(Clone)]
 pub struct Reply {
@@ -165,6 +168,20 @@ impl Client {
     /// # Errors
     /// As [`Client::send`].
     pub async fn send_with(&self, request: Request, headers: HeaderMap) -> Result<Reply> {
+        self.send_into(request, headers, None).await
+    }
+
+    /// As [`Client::send_with`]. The body of a success goes to `sink` piece by piece, where there is one, and is then not
+    /// in the reply: it may be as large as the sink bears.
+    ///
+    /// # Errors
+    /// As [`Client::send`].
+    pub async fn send_into(
+        &self,
+        request: Request,
+        headers: HeaderMap,
+        sink: Option<Sink<'_>>,
+    ) -> Result<Reply> {
         let began = Instant::now();
         let body_bytes = request.body.as_ref().map_or(0, Vec::len) as u64;
         let mut http = self.http.request(request.method, self.base_url.join(&request.path));
@@ -174,7 +191,7 @@ impl Client {
         // This replaces headers of the same name.
         http = http.headers(headers);
         let answer = match http.send().await {
-            Ok(response) => Ok(self.read(response).await),
+            Ok(response) => Ok(self.read(response, sink).await),
             Err(error) => Err(error),
         };
         let class = match &answer {
@@ -201,19 +218,23 @@ impl Client {
 
     /// Reads the body up to the limit. What is over it is not read at all, so neither a huge error page nor a
     /// compressed bomb costs memory.
-    async fn read(&self, mut response: reqwest::Response) -> Reply {
+    async fn read(&self, mut response: reqwest::Response, sink: Option<Sink<'_>>) -> Reply {
         let status = response.status().as_u16();
         let headers = std::mem::take(response.headers_mut());
+        let mut sink = sink.filter(|_| (200..300).contains(&status));
         let mut body = BytesMut::new();
         let fault = loop {
-            match response.chunk().await {
-                Ok(Some(chunk)) if body.len() + chunk.len() > self.answer_bytes_max => {
-                    break Some(TOO_LARGE);
-                }
-                Ok(Some(chunk)) => body.extend_from_slice(&chunk),
-                Ok(None) => break None,
-                Err(error) if error.is_timeout() => break Some(TIME_UP),
-                Err(_) => break Some(CUT),
+            match (response.chunk().await, &mut sink) {
+                (Ok(Some(chunk)), Some(sink)) => sink(&chunk),
+                (answer, _) => match answer {
+                    Ok(Some(chunk)) if body.len() + chunk.len() > self.answer_bytes_max => {
+                        break Some(TOO_LARGE);
+                    }
+                    Ok(Some(chunk)) => body.extend_from_slice(&chunk),
+                    Ok(None) => break None,
+                    Err(error) if error.is_timeout() => break Some(TIME_UP),
+                    Err(_) => break Some(CUT),
+                },
             }
         };
         Reply { status, headers, body: body.freeze(), fault }

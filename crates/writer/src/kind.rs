@@ -46,3 +46,16 @@ pub struct DestinationKind {
     /// Codes only this destination uses; the shared ones are [`crate::codes::CODES`].
     pub codes: &'static [&'static Code],
 }
+
+impl DestinationKind {
+    /// Options that are enough to open the destination where nobody looks at credentials, as at its double: `text` for
+    /// each option that must be there, and for those of the schema's first example, which shows one way to sign in.
+    pub fn practice_options(&self, text: &str) -> Map<String, Value> {
+        let schema = (self.options_schema)().to_value();
+        let required =
+            schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        let shown = schema["examples"][0].as_object().into_iter().flat_map(Map::keys);
+        let names = required.chain(shown.map(String::as_str));
+        names.map(|name| (name.to_owned(), Value::from(text))).collect()
+    }
+}

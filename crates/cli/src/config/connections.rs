@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value as Json};
+use writer::DestinationKind;
 
 use super::catalog::{CATALOG, Kind};
 use super::checked::Connection;
@@ -125,18 +126,14 @@ fn simulator(entry: &Entry, problems: &mut Vec<Diagnostic>) -> Option<Connection
         );
         return None;
     }
-    let options = practice_options(&(kind.options_schema)().to_value(), written.url);
+    let options = practice_options(kind, written.url);
     Some(made(entry, Kind::Destination(kind), options, true))
 }
 
 /// Options with which the destination's own writer talks to its simulator: every text that must be there
 /// says `simulator`.
-fn practice_options(schema: &Json, url: Option<String>) -> Map<String, Json> {
-    let required = schema.get("required").and_then(Json::as_array).into_iter().flatten();
-    let mut options: Map<String, Json> = required
-        .filter_map(Json::as_str)
-        .map(|key| (key.to_owned(), Json::from(SIMULATOR)))
-        .collect();
+fn practice_options(kind: &DestinationKind, url: Option<String>) -> Map<String, Json> {
+    let mut options = kind.practice_options(SIMULATOR);
     if let Some(url) = url {
         options.insert("base_url".to_owned(), Json::from(url));
     }
