@@ -172,7 +172,11 @@ mod tests {
         check(DataType::Date32, &days, &[Some("2026-01-05"), Some("2026-01-05"), None]);
         check(
             DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
-            &[json!("2026-01-05T11:00:00.5+01:00"), json!("2026-01-05T11:00:00.000+0100"), json!("soon")],
+            &[
+                json!("2026-01-05T11:00:00.5+01:00"),
+                json!("2026-01-05T11:00:00.000+0100"),
+                json!("soon"),
+            ],
             &[Some("2026-01-05T10:00:00.5Z"), Some("2026-01-05T10:00:00Z"), None],
         );
     }

@@ -13,14 +13,13 @@ use rustls_pki_types::PrivateKeyDer;
 use rustls_pki_types::pem::PemObject as _;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use writer::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
-use writer::{Client, Method, Reply, Request, bearer};
+use writer::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use writer::{Client, Method, Reply, Request, base64_url, basic, bearer, percent};
 
 use super::answer::Complaint;
 use super::classify::Judge;
 use super::codes::{E2100_SIGN_IN, E2101_PRIVATE_KEY, E2102_TOKEN_FILE};
 use super::options::Login;
-use super::wire::encode_query;
 
 /// How long an assertion may be used; Salesforce takes a few minutes at most.
 const ASSERTION_SECONDS: i64 = 180;
@@ -130,31 +129,22 @@ impl Session {
     async fn ask(
         &self,
         form: &[(&str, &str)],
-        basic: Option<(&str, &Secret)>,
+        credentials: Option<(&str, &Secret)>,
         secret: &Secret,
     ) -> Result<Answer> {
         let form: Vec<String> =
-            form.iter().map(|(name, value)| format!("{name}={}", encode_query(value))).collect();
-        let mut headers = HeaderMap::new();
+            form.iter().map(|(name, value)| format!("{name}={}", percent(value))).collect();
+        let mut headers = match credentials {
+            Some((id, secret)) => basic(self.client.connection(), id, secret)?,
+            None => HeaderMap::new(),
+        };
         let urlencoded = HeaderValue::from_static("application/x-www-form-urlencoded");
         headers.insert(CONTENT_TYPE, urlencoded);
-        if let Some((id, secret)) = basic {
-            let pair = format!(
-                "Basic {}",
-                base64(format!("{id}:{}", secret.expose()).as_bytes(), STANDARD, true)
-            );
-            let mut value = HeaderValue::try_from(pair).map_err(|error| {
-                Error::new(&E2100_SIGN_IN, "the client's id and secret cannot be a header")
-                    .with_source(error)
-            })?;
-            value.set_sensitive(true);
-            headers.insert(AUTHORIZATION, value);
-        }
         let body = Some(form.join("&").into_bytes());
         let request =
             Request { method: Method::POST, path: TOKEN_PATH.to_owned(), operation: "token", body };
         // A request for a token writes no row.
-        let reply = self.client.send_with(request, headers, None).await.map_err(|error| {
+        let reply = self.client.send_with(request, headers).await.map_err(|error| {
             let retry = error.retry();
             Error::new(error.code(), error.message()).with_retry(retry).with_source(error)
         })?;
@@ -286,33 +276,15 @@ fn signed(claims: &str, key: &Secret) -> Result<String> {
         _ => return Err(wrong("`private_key` is not an RSA key")),
     };
     let pair = pair.map_err(|_| wrong("`private_key` is not an RSA key of 2048 bits or more"))?;
-    let part = |text: &[u8]| base64(text, URL_SAFE, false);
-    let text = format!("{}.{}", part(br#"{"alg":"RS256","typ":"JWT"}"#), part(claims.as_bytes()));
+    let text = format!(
+        "{}.{}",
+        base64_url(br#"{"alg":"RS256","typ":"JWT"}"#),
+        base64_url(claims.as_bytes())
+    );
     let mut signature = vec![0; pair.public().modulus_len()];
     pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), text.as_bytes(), &mut signature)
         .map_err(|_| wrong("`private_key` cannot sign"))?;
-    Ok(format!("{text}.{}", part(&signature)))
-}
-
-const STANDARD: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-const URL_SAFE: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-
-/// Base64 (RFC 4648) in the given alphabet, with `=` at the end where `padded`.
-fn base64(bytes: &[u8], alphabet: &[u8; 64], padded: bool) -> String {
-    let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for group in bytes.chunks(3) {
-        let byte = |at: usize| u32::from(group.get(at).copied().unwrap_or(0));
-        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
-        for place in 0..4 {
-            let index = (bits >> (18 - 6 * place)) & 63;
-            match place <= group.len() {
-                true => out.push(char::from(alphabet[index as usize])),
-                false if padded => out.push('='),
-                false => {}
-            }
-        }
-    }
-    out
+    Ok(format!("{text}.{}", base64_url(&signature)))
 }
 
 /// SHA-256 in hex: of a token, so that the file does not show the configured one.

@@ -74,8 +74,8 @@ pub static E2107_LOGIN_HOST: Code = Code {
     id: "E2107",
     kind: Kind::Config,
     title: "The address is not an org's own",
-    cause: "`base_url` is Salesforce's common login page, which has no records.",
-    remedy: "Set `base_url` to the org's My Domain as shown in Setup > My Domain, for example `https://acme.my.salesforce.com`.",
+    cause: "`instance_url` is Salesforce's common login page, which has no records.",
+    remedy: "Set `instance_url` to the org's My Domain as shown in Setup > My Domain, for example `https://acme.my.salesforce.com`.",
 };
 
 /// Several records where there should be one.

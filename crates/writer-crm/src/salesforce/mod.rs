@@ -22,7 +22,7 @@ use flow::{
     Attribution, Clock, Destination, Error, FieldKind, KeepsJobs, Limits, Mode, NullRule,
     ObjectSchema, OpenJob, ReadsBack, Receipt, Removal, Result, Resumed, WriteBatch,
 };
-use writer::codes::E2007_DAILY_QUOTA;
+use writer::codes::{E2007_DAILY_QUOTA, E2013_OPTIONS};
 use writer::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
 use writer::options::{Share, Span};
 use writer::{
@@ -49,6 +49,8 @@ pub const KIND: DestinationKind = DestinationKind {
     codes: codes::CODES,
 };
 
+/// Pages that sign people in, and have no records.
+const LOGIN_HOSTS: [&str; 2] = ["https://login.salesforce.com", "https://test.salesforce.com"];
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(120);
 /// A job's file and its results take longer than a call.
 const TRANSFER_TIMEOUT: Duration = Duration::from_secs(600);
@@ -72,10 +74,15 @@ pub fn open(args: OpenArgs) -> Result<Arc<dyn Destination>> {
     let mut options: Options = writer::options::parse(&args)?;
     let connection = args.connection.as_str();
     let login = options.login(connection)?;
-    let base_url =
-        BaseUrl::new(connection, Some(&options.base_url), "https://login.salesforce.com")?;
-    if matches!(base_url.host(), "login.salesforce.com" | "test.salesforce.com") {
-        let message = format!("connection `{connection}`: `base_url` is the common login page");
+    let url = options.base_url.as_deref().or(options.instance_url.as_deref()).ok_or_else(|| {
+        let message = format!("connection `{connection}`: `instance_url` is missing");
+        Error::new(&E2013_OPTIONS, message).with_remedy(
+            "Set `instance_url` to the org's own address: `https://acme.my.salesforce.com`.",
+        )
+    })?;
+    let base_url = BaseUrl::new(connection, Some(url), LOGIN_HOSTS[0])?;
+    if LOGIN_HOSTS.iter().any(|login| login.ends_with(base_url.host())) {
+        let message = format!("connection `{connection}`: `instance_url` is the common login page");
         return Err(Error::new(&E2107_LOGIN_HOST, message));
     }
     let timeout = options.request_timeout.map_or(REQUEST_TIMEOUT, |Span(time)| time);
@@ -195,7 +202,7 @@ impl Salesforce {
         })?;
         let mut headers = token.headers.clone();
         let answer = match transfer {
-            Transfer::Json => self.client.send_with(request, headers, None).await,
+            Transfer::Json => self.client.send_with(request, headers).await,
             Transfer::Csv(sink) => {
                 let csv = HeaderValue::from_static("text/csv; charset=UTF-8");
                 headers.insert(if sink.is_some() { ACCEPT } else { CONTENT_TYPE }, csv);
@@ -203,7 +210,7 @@ impl Salesforce {
                     Some(sink) => Some(&mut **sink),
                     None => None,
                 };
-                self.transfers.send_with(request, headers, sink).await
+                self.transfers.send_into(request, headers, sink).await
             }
         };
         permit.answered(match &answer {

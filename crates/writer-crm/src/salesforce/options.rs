@@ -16,7 +16,11 @@ use writer::options::{Share, Span};
 #[schemars(extend("examples" = [{"access_token": "00D..."}]))]
 pub struct Options {
     /// The org's own address (My Domain), `https://acme.my.salesforce.com`; requests for tokens go there too.
-    pub base_url: String,
+    #[serde(default)]
+    pub instance_url: Option<String>,
+    /// Where requests go instead of `instance_url`: a simulator or a proxy.
+    #[serde(default)]
+    pub base_url: Option<String>,
     /// A token made elsewhere, for sandboxes and trials: it is not renewed when the session ends.
     #[serde(default)]
     pub access_token: Option<Secret>,
@@ -155,7 +159,8 @@ impl Options {
             (_, Some(client_id), (Some(username), Some(private_key)), (None, None))
                 if client_secret.is_none() =>
             {
-                let sandbox = self.base_url.contains(".sandbox.");
+                let sandbox =
+                    self.instance_url.as_ref().is_some_and(|url| url.contains(".sandbox."));
                 let host = if sandbox { "test" } else { "login" };
                 let audience = self.audience.take();
                 let audience = audience.unwrap_or_else(|| format!("https://{host}.salesforce.com"));

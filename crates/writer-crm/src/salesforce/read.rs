@@ -4,17 +4,16 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use flow::arrow::array::{Array as _, ArrayRef, RecordBatch, StringArray};
-use flow::arrow::compute::cast;
-use flow::arrow::datatypes::{DataType, SchemaRef};
+use flow::arrow::array::{Array as _, ArrayRef, RecordBatch, RecordBatchOptions};
+use flow::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use flow::{Error, Found, ReadBack, ReadsBack, Records, Result, text_at};
 use serde_json::{Map, Value, json};
 use writer::codes::{E2004_BAD_ANSWER, E2012_FIELD, E2016_CALL};
-use writer::{Method, Reply};
+use writer::{Method, Reply, decode, percent};
 
 use super::Salesforce;
 use super::answer::{record_id, same_id};
-use super::wire::{ID, bare, encode_query, is_name, object_path};
+use super::wire::{ID, SPELLING, bare, is_name, object_path};
 
 /// Longest query in a path; Salesforce takes 16,384 bytes for the path and the headers together.
 const QUERY_BYTES_MAX: usize = 10_000;
@@ -124,7 +123,7 @@ impl Salesforce {
     }
 
     async fn query(&self, query: &str) -> Result<Vec<Members>> {
-        let mut path = format!("{}/query?q={}", self.base, encode_query(query));
+        let mut path = format!("{}/query?q={}", self.base, percent(query));
         let mut records = Vec::new();
         for _ in 0..PAGES_MAX {
             let reply = self.ask(bare(Method::GET, path, "query")).await?;
@@ -295,46 +294,30 @@ fn folded(text: &str) -> String {
 
 /// The values of the first record found for each row, in the types asked for.
 fn batch(records: &[Vec<Members>], fields: &SchemaRef) -> Result<RecordBatch> {
-    let columns: Result<Vec<ArrayRef>> = fields
-        .fields()
-        .iter()
-        .map(|field| {
-            let value = |found: &Vec<Members>| {
-                let value = at(found.first()?, field.name());
-                (!value.is_null()).then(|| spelled(value, field.data_type()))
-            };
-            let texts: StringArray = records.iter().map(value).collect();
-            let texts: ArrayRef = Arc::new(texts);
-            match field.data_type() {
-                DataType::Utf8 => Ok(texts),
-                wanted => cast(&texts, wanted).map_err(unfit),
-            }
-        })
-        .collect();
-    let options = flow::arrow::array::RecordBatchOptions::new().with_row_count(Some(records.len()));
-    let nullable: SchemaRef = Arc::new(flow::arrow::datatypes::Schema::new(
-        fields
-            .fields()
-            .iter()
-            .map(|field| field.as_ref().clone().with_nullable(true))
-            .collect::<Vec<_>>(),
-    ));
-    RecordBatch::try_new_with_options(nullable, columns?, &options).map_err(unfit)
-}
-
-/// `2026-01-05T10:00:02.000+0000` is a moment with another spelling of the zone.
-fn spelled(value: &Value, kind: &DataType) -> String {
-    let text = text_of(value);
-    match kind {
-        DataType::Timestamp(..) => match text.strip_suffix("+0000") {
-            Some(stem) => format!("{stem}Z"),
-            None => text,
+    let nullable = fields.fields().iter().map(|field| field.as_ref().clone().with_nullable(true));
+    let nullable: Vec<Field> = nullable.collect();
+    let columns = nullable.iter().map(|field| {
+        let values: Vec<Option<Value>> =
+            records.iter().map(|found| Some(plain(at(found.first()?, field.name())))).collect();
+        let values: Vec<Option<&Value>> = values.iter().map(Option::as_ref).collect();
+        decode::column(field, &values, SPELLING.list_separator)
+    });
+    let columns: Vec<ArrayRef> = columns.collect();
+    let options = RecordBatchOptions::new().with_row_count(Some(records.len()));
+    RecordBatch::try_new_with_options(Arc::new(Schema::new(nullable)), columns, &options).map_err(
+        |error| {
+            let message = "records that were read do not have the fields' types";
+            Error::new(&E2004_BAD_ANSWER, message).with_source(error)
         },
-        _ => text,
-    }
+    )
 }
 
-fn unfit(error: flow::arrow::error::ArrowError) -> Error {
-    Error::new(&E2004_BAD_ANSWER, "records that were read do not have the fields' types")
-        .with_source(error)
+/// A number without the decimals that say nothing: Salesforce's `1.0` is a payload's `1`.
+fn plain(value: &Value) -> Value {
+    match value {
+        Value::Number(number) => {
+            serde_json::from_str(&canonical(number.to_string())).unwrap_or_else(|_| value.clone())
+        }
+        value => value.clone(),
+    }
 }

@@ -142,22 +142,6 @@ pub(super) fn day(reply: &Reply) -> Option<(u64, u64)> {
     (limit > 0).then(|| (limit, limit.saturating_sub(used)))
 }
 
-/// Percent-encodes a text for the query of a path.
-pub(super) fn encode_query(text: &str) -> String {
-    use std::fmt::Write as _;
-    text.bytes().fold(String::with_capacity(text.len() * 2), |mut out, byte| {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
-                out.push(char::from(byte));
-            }
-            b' ' => out.push('+'),
-            // Writing to a String cannot fail.
-            _ => _ = write!(out, "%{byte:02X}"),
-        }
-        out
-    })
-}
-
 /// Headers of every request: no assignment rules run, and nobody's "recently viewed" list changes.
 pub(super) fn headers() -> HeaderMap {
     let mut headers = HeaderMap::new();

@@ -48,6 +48,7 @@ pub fn build(settings: &Settings) -> Result<Router, String> {
     let org = Arc::new(Org::new(Options::read(&settings)?)?);
     let routes = Router::new()
         .nest("/services/data/{version}", api())
+        .route("/services/data/{version}/", get(resources))
         .route("/services/data", get(versions))
         .route("/services/data/", get(versions))
         .route("/services/oauth2/token", post(token::grant))
