@@ -37,7 +37,7 @@ fn what_the_parts_mean_together_is_checked() {
             &[(
                 P,
                 "    type: hubspot\n    token: ${OTHER_TOKEN}",
-                "    type: zendesk\n    token: ${OTHER_TOKEN}",
+                "    type: marketo\n    token: ${OTHER_TOKEN}",
             )],
             &["E0104 outflow.yml:12:11"],
         ),
