@@ -3,6 +3,7 @@
 //! It knows no vendor: what it writes follows from the destination's limits and from the fields it describes,
 //! and what arrived is read back through the simulator's own routes. It panics where a rule is broken.
 
+mod fields;
 mod jobs;
 
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ use flow::{
 use serde_json::Value;
 use simulator::{Running, Settings};
 
+use self::fields::{assert_each_field_is_listed_once, roomiest_text};
 use self::jobs::MemoryJournal;
 use crate::{BaseUrl, Client, ClientOptions, DestinationKind, Method, OpenArgs, Request};
 
@@ -436,30 +438,6 @@ async fn an_unreachable_destination_was_sent_nothing(kind: &DestinationKind) {
 
 fn is_landed(outcome: &Outcome) -> bool {
     matches!(outcome, Outcome::Delivered { .. } | Outcome::AcceptedUnverified { .. })
-}
-
-/// The text field with the most room, so that any text of the suite fits.
-fn roomiest_text(schema: &ObjectSchema) -> Option<Field> {
-    let mut roomiest: Option<(usize, &Field)> = None;
-    for field in schema.fields.iter().filter(|field| !field.unique && !field.read_only) {
-        if field.required {
-            continue;
-        }
-        if let FieldKind::Text { chars_max } = &field.kind {
-            let room = chars_max.unwrap_or(usize::MAX);
-            if roomiest.is_none_or(|(most, _)| room > most) {
-                roomiest = Some((room, field));
-            }
-        }
-    }
-    roomiest.map(|(_, field)| field.clone())
-}
-
-/// A schema lists each field once.
-fn assert_each_field_is_listed_once(name: &str, schema: &ObjectSchema) {
-    let mut names: Vec<&str> = schema.fields.iter().map(|field| field.name.as_str()).collect();
-    names.sort_unstable();
-    assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "{name}: a field is listed twice");
 }
 
 /// The first member of that name anywhere in a record.

@@ -1,0 +1,27 @@
+//! Choosing the fields the suite writes from what a destination describes.
+
+use flow::{Field, FieldKind, ObjectSchema};
+
+/// The text field with the most room, so that any text of the suite fits.
+pub(super) fn roomiest_text(schema: &ObjectSchema) -> Option<Field> {
+    let mut roomiest: Option<(usize, &Field)> = None;
+    for field in schema.fields.iter().filter(|field| !field.unique && !field.read_only) {
+        if field.required {
+            continue;
+        }
+        if let FieldKind::Text { chars_max } = &field.kind {
+            let room = chars_max.unwrap_or(usize::MAX);
+            if roomiest.is_none_or(|(most, _)| room > most) {
+                roomiest = Some((room, field));
+            }
+        }
+    }
+    roomiest.map(|(_, field)| field.clone())
+}
+
+/// A schema lists each field once.
+pub(super) fn assert_each_field_is_listed_once(name: &str, schema: &ObjectSchema) {
+    let mut names: Vec<&str> = schema.fields.iter().map(|field| field.name.as_str()).collect();
+    names.sort_unstable();
+    assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "{name}: a field is listed twice");
+}
