@@ -158,6 +158,27 @@ fn the_project_in_the_readme_is_valid() {
 }
 
 #[test]
+fn the_mirror_in_the_readme_is_a_valid_part_of_its_sync() {
+    let readme = read("README.md");
+    let file = Regex::new(r"(?s)\n`([a-z_/]+\.yml)`\n```yaml\n(.*?)```").expect("valid");
+    let mirror = Regex::new(r"(?s)\n```yaml\n(changes:.*?\nmode: mirror\n.*?)```").expect("valid");
+    let mirror = &mirror.captures(&readme).expect("a mirror is shown")[1];
+    let others = Regex::new(r"(?s)(changes:\n(  [^\n]*\n)*)|(mode: upsert\n)").expect("valid");
+    let folder = tempfile::tempdir().expect("a folder");
+    for found in file.captures_iter(&readme) {
+        let path = folder.path().join(&found[1]);
+        std::fs::create_dir_all(path.parent().expect("inside the folder")).expect("a folder");
+        let text = match found[2].contains("mode: upsert") {
+            true => format!("{}{mirror}", others.replace_all(&found[2], "")),
+            false => found[2].to_owned(),
+        };
+        std::fs::write(path, text).expect("a file");
+    }
+    let (code, text) = outflow_in(folder.path(), &["validate"]);
+    assert_eq!(code, 0, "{text}");
+}
+
+#[test]
 fn the_example_projects_are_valid() {
     let examples = std::fs::read_dir(root().join("examples")).expect("examples are here");
     for example in examples.flatten().filter(|entry| entry.path().join("outflow.yml").exists()) {

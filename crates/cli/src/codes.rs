@@ -1,6 +1,13 @@
 //! The codes of the project files: `E00xx` is how they are written, `E01xx` what they mean.
 
+mod removed;
+
 use flow::{Code, Kind};
+
+pub use removed::{
+    E0060_REMOVED_WITHOUT_MIRROR, E0061_SET_WITHOUT_UPDATE, E0062_NOTHING_TO_SET, E0063_SET_FIELD,
+    E0064_REMOVAL_NOT_POSSIBLE, E0065_DELETE_SENDS_NO_FIELD,
+};
 
 /// The project file is missing.
 pub static E0001_NO_PROJECT: Code = Code {
@@ -434,6 +441,12 @@ pub const CODES: &[&Code] = &[
     &E0025_UNSAFE_VAR,
     &E0030_UNKNOWN_ENVIRONMENT,
     &E0040_NOT_YET,
+    &E0060_REMOVED_WITHOUT_MIRROR,
+    &E0061_SET_WITHOUT_UPDATE,
+    &E0062_NOTHING_TO_SET,
+    &E0063_SET_FIELD,
+    &E0064_REMOVAL_NOT_POSSIBLE,
+    &E0065_DELETE_SENDS_NO_FIELD,
     &E0101_SYNC_NAME_TWICE,
     &E0102_UNKNOWN_CONNECTION,
     &E0103_CONNECTION_SIDE,

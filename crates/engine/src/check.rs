@@ -3,7 +3,7 @@
 use flow::{Checked, Error, ObjectSchema};
 use transform::MappingError;
 
-use crate::prepare::{Prepared, compile_all, describe, limits, schema_of};
+use crate::prepare::{Prepared, compile_all, describe, limits, schema_of, setter};
 use crate::target::target;
 use crate::{Ports, Sync};
 
@@ -14,6 +14,8 @@ pub enum Problem {
     Error(Error),
     /// A field of the mapping does not fit.
     Mapping(MappingError),
+    /// A field of `removed.set` does not fit.
+    Removed(MappingError),
 }
 
 /// Asks the warehouse for the model's columns and the destination for the object's fields, and checks the mapping
@@ -35,8 +37,8 @@ pub async fn check(sync: &Sync, ports: &Ports) -> Result<(Checked, ObjectSchema)
     target(sync, ports).await.map_err(|error| vec![Problem::Error(error)])?;
     let schema = schema_of(&checked);
     let prepared = Prepared { object, limits, checked };
-    match compile_all(sync, &prepared, &schema) {
-        Ok(_) => Ok((prepared.checked, prepared.object)),
-        Err(errors) => Err(errors.into_iter().map(Problem::Mapping).collect()),
-    }
+    let set = setter(sync, &prepared).err().unwrap_or_default().into_iter().map(Problem::Removed);
+    let mapped = compile_all(sync, &prepared, &schema).err().unwrap_or_default();
+    let problems: Vec<_> = mapped.into_iter().map(Problem::Mapping).chain(set).collect();
+    if problems.is_empty() { Ok((prepared.checked, prepared.object)) } else { Err(problems) }
 }

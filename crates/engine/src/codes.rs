@@ -78,6 +78,47 @@ pub static E4008: Code = Code {
     remedy: "choose one of the modes the destination's page lists",
 };
 
+/// Too many rows left the model at once.
+pub static E4020: Code = Code {
+    id: "E4020",
+    kind: Kind::Guard,
+    title: "too many rows left the model at once",
+    cause: "A read without any row, or with far fewer rows than were known, mostly means that the model is broken or \
+            being rebuilt, and not that so many records are to be removed. What changed was sent; no record was removed.",
+    remedy: "look at `outflow plan`; if the rows are really gone, allow it with the guards `max_removed` and \
+             `max_removed_floor`",
+};
+
+/// Rows without a key hold removals back.
+pub static E4021: Code = Code {
+    id: "E4021",
+    kind: Kind::Failed,
+    title: "rows without a key hold removals back",
+    cause: "A row whose key is NULL may be any row that seems to have left the model, so nothing is removed while there \
+            is one.",
+    remedy: "give every row of the model a key, or leave rows without one out of its SQL",
+};
+
+/// The read was not in one piece.
+pub static E4022: Code = Code {
+    id: "E4022",
+    kind: Kind::Failed,
+    title: "the read was not in one piece, so nothing is removed",
+    cause: "A read by watermark that was interrupted goes on in a newer snapshot. A row that moved meanwhile may be in \
+            neither part, although it never left the model.",
+    remedy: "run again; a larger spool or a quieter connection lets a read go through at once",
+};
+
+/// The destination cannot remove records as asked.
+pub static E4023: Code = Code {
+    id: "E4023",
+    kind: Kind::Config,
+    title: "the destination cannot remove records this way",
+    cause: "Records of rows that left the model are addressed by their ids, and not every object can be deleted, or \
+            updated, by it.",
+    remedy: "choose another `removed.action`; `ignore` is always possible",
+};
+
 /// The change method does not notice every change.
 pub static E4055: Code = Code {
     id: "E4055",
@@ -235,8 +276,19 @@ pub static R403: Code = Code {
     remedy: "see `outflow rejects show` for the first refusal; mend it and `outflow rejects retry`",
 };
 
+/// The record of a row that left the model is not known.
+pub static R404: Code = Code {
+    id: "R404",
+    kind: Kind::Row,
+    title: "the row left the model, and the id of its record is not known",
+    cause: "The destination acknowledged the row without telling the record's id, so it cannot be removed without \
+            guessing which record it is. Nothing was removed.",
+    remedy: "remove the record at the destination by hand, then `outflow rejects discard`",
+};
+
 /// Every code of this crate.
 pub const CODES: &[&Code] = &[
-    &E4001, &E4002, &E4003, &E4004, &E4005, &E4006, &E4007, &E4008, &E4030, &E4055, &E4056, &G001,
-    &G002, &G003, &G004, &G005, &G006, &G007, &G008, &G009, &R401, &R402, &R403,
+    &E4001, &E4002, &E4003, &E4004, &E4005, &E4006, &E4007, &E4008, &E4020, &E4021, &E4022, &E4023,
+    &E4030, &E4055, &E4056, &G001, &G002, &G003, &G004, &G005, &G006, &G007, &G008, &G009, &R401,
+    &R402, &R403, &R404,
 ];

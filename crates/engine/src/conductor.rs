@@ -12,7 +12,9 @@ use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 use transform::{Mapped, RunMeta};
 
+use crate::absent::Seen;
 use crate::deliver::{Batcher, Call, Caller, Delivery};
+use crate::gone::write_mode;
 use crate::intake::{Chunk, Facts, Mapping, Reading, task_lost};
 use crate::overlooked::{Overlooked, overlooked};
 use crate::prepare::Prepared;
@@ -56,6 +58,7 @@ pub(crate) struct Outcome {
     pub(crate) error: Option<Error>,
     /// Calls were left whose rows nobody could write down.
     pub(crate) unheard: bool,
+    /// Advice that came up on the way.
     pub(crate) findings: Vec<Finding>,
 }
 
@@ -68,9 +71,9 @@ pub(crate) struct Conductor<'a> {
     run_id: Arc<str>,
     pub(crate) prepared: Arc<Prepared>,
     pub(crate) meta: RunMeta,
-    caller: Arc<Caller>,
+    pub(crate) caller: Arc<Caller>,
     pub(crate) forced: bool,
-    in_flight_max: usize,
+    pub(crate) in_flight_max: usize,
     pub(crate) settler: Settler,
     pub(crate) batcher: Batcher,
     /// Rows whose record is addressed by its id.
@@ -101,12 +104,16 @@ pub(crate) struct Conductor<'a> {
     pub(crate) sent: u64,
     /// When the next commit is due.
     commit_at: Instant,
-    findings: Vec<Finding>,
     failure: Option<Error>,
     /// A commit failed: a later one would pass over its rejects, and must not be.
     commit_failed: bool,
     /// No more rows are taken.
     closing: bool,
+    /// What a read of everything contained, where rows that it did not contain are acted on.
+    pub(crate) seen: Option<Seen>,
+    /// See [`Facts::in_pieces`].
+    pub(crate) in_pieces: bool,
+    pub(crate) findings: Vec<Finding>,
 }
 
 impl<'a> Conductor<'a> {
@@ -124,7 +131,8 @@ impl<'a> Conductor<'a> {
             sync: sync.name.as_str().into(),
             name: sync.destination.as_str().into(),
             object: sync.object.as_str().into(),
-            mode: sync.mode,
+            mode: write_mode(sync.mode),
+            removes: false,
             match_on: sync.match_on.iter().map(|(field, _)| field.clone()).collect(),
             run_id: Arc::clone(&run_id),
             retry: ports.retry,
@@ -164,10 +172,12 @@ impl<'a> Conductor<'a> {
             confirming: false,
             sent: 0,
             commit_at: Instant::now() + COMMIT_INTERVAL,
-            findings: Vec::new(),
             failure: None,
             commit_failed: false,
             closing: false,
+            seen: job.sees_all.then(Seen::default),
+            in_pieces: false,
+            findings: Vec::new(),
         }
     }
 
@@ -184,7 +194,7 @@ impl<'a> Conductor<'a> {
     }
 
     async fn work(&mut self, job: Job, watch: &dyn Watch) -> Result<()> {
-        let Job { pages, asked, confirms, weighed, .. } = job;
+        let Job { pages, asked, confirms, removes, weighed, .. } = job;
         self.remember_doubts().await?;
         if confirms {
             self.confirm(Duration::ZERO, watch).await?;
@@ -200,6 +210,16 @@ impl<'a> Conductor<'a> {
             }
             if confirms {
                 self.confirm(CONFIRM_PATIENCE, watch).await?;
+            }
+            if removes
+                && self.parked == 0
+                && self.may_go_on()
+                && let Err(error) = self.remove_gone(watch).await
+            {
+                match error.kind() {
+                    Kind::Lease => return Err(error),
+                    _ => self.fail(error),
+                }
             }
         }
         Ok(())
@@ -393,6 +413,7 @@ impl<'a> Conductor<'a> {
         let facts = std::mem::take(&mut *self.facts.lock().unwrap_or_else(PoisonError::into_inner));
         self.settler.complete(facts.mark, facts.compared.then_some(self.meta.started_at));
         self.findings = facts.findings;
+        self.in_pieces = facts.in_pieces;
         if rows > 0 {
             self.settler.found_only_by_compare(rows);
             self.findings.push(overlooked(rows));
@@ -414,7 +435,7 @@ impl<'a> Conductor<'a> {
         Ok(())
     }
 
-    fn progress(&self) -> Progress {
+    pub(crate) fn progress(&self) -> Progress {
         let total = self.settler.total();
         let in_flight = self.waiting_rows();
         self.ports.metrics.backlog(&self.sync.name, in_flight);
@@ -423,6 +444,7 @@ impl<'a> Conductor<'a> {
             unchanged: total.unchanged,
             delivered: total.delivered(),
             rejected: total.rejected,
+            removed: total.removed,
             in_flight,
             requests: total.requests,
         }

@@ -95,6 +95,11 @@ impl Batcher {
         Self { rows_max: rows_max.max(1), waiting: None }
     }
 
+    /// Rows of a full call.
+    pub(crate) fn rows_max(&self) -> usize {
+        self.rows_max
+    }
+
     /// Rows that wait for more.
     pub(crate) fn waiting(&self) -> u64 {
         self.waiting.as_ref().map_or(0, |call| call.rows.len() as u64)
@@ -159,6 +164,7 @@ pub(crate) struct Delivery {
 }
 
 /// Makes calls.
+#[derive(Clone)]
 pub(crate) struct Caller {
     pub(crate) destination: Arc<dyn Destination>,
     pub(crate) metrics: Arc<Metrics>,
@@ -167,6 +173,8 @@ pub(crate) struct Caller {
     pub(crate) name: Arc<str>,
     pub(crate) object: Arc<str>,
     pub(crate) mode: Mode,
+    /// Its rows left the model: their records are addressed by nothing but their ids.
+    pub(crate) removes: bool,
     pub(crate) match_on: Arc<[String]>,
     pub(crate) run_id: Arc<str>,
     pub(crate) retry: RetryPolicy,
@@ -269,7 +277,7 @@ impl Caller {
                 Next::Failed(Error::new(&codes::E4007, message), part.call.rows)
             }
             Err(error) if error.kind() == Kind::Poison => match rows {
-                1 if part.call.rows[0].record_id.is_some() => {
+                1 if self.may_find(&part.call.rows[0]) => {
                     delivery.unrenamed.push(part.call.unrenamed());
                     Next::Done
                 }
@@ -297,6 +305,11 @@ impl Caller {
         rows.iter_mut().for_each(|row| row.doubt.not_heard(until));
     }
 
+    /// Whether a row that was addressed by its record's id can be found by its match value as well.
+    fn may_find(&self, row: &Row) -> bool {
+        row.record_id.is_some() && !self.removes
+    }
+
     /// Gives every row its outcome; rows without a final one are tried again, and are rejects when that is over.
     fn attribute(&self, mut part: Part, receipt: Receipt, delivery: &mut Delivery) -> Next {
         let (mut again, mut unrenamed) = (Vec::new(), Vec::new());
@@ -316,7 +329,7 @@ impl Caller {
                     let answer = Answer::Delivered { created, remote_id };
                     delivery.settled.push((row.clone(), answer));
                 }
-                Outcome::Rejected { .. } if row.record_id.is_some() => unrenamed.push(index as u32),
+                Outcome::Rejected { .. } if self.may_find(row) => unrenamed.push(index as u32),
                 Outcome::Rejected { code, message, field } => {
                     delivery.reject(row.clone(), (code, message, field));
                 }

@@ -22,6 +22,11 @@ pub(crate) struct Doubt {
 }
 
 impl Doubt {
+    /// What other requests may still do to the record until when, before the first attempt.
+    pub(crate) fn until(&self) -> Option<i64> {
+        self.remembered.max(self.others)
+    }
+
     /// Another attempt begins.
     pub(crate) fn begin(&mut self, at: i64) {
         self.began = at;

@@ -15,6 +15,7 @@ use transform::{MapContext, Mapped, Mapper, RunMeta};
 use crate::prepare::{Prepared, compile};
 use crate::request::{Page, Part, since, watermark_column};
 use crate::retry::Attempts;
+use crate::said::leave_out;
 use crate::spool::{Item, Spool};
 use crate::{Ports, RetryPolicy, Sync, codes};
 
@@ -36,6 +37,8 @@ pub(crate) struct Facts {
     pub(crate) mark: Option<Mark>,
     /// Whether every row was read.
     pub(crate) compared: bool,
+    /// Whether a read went on in another snapshot than it began in.
+    pub(crate) in_pieces: bool,
     pub(crate) findings: Vec<Finding>,
 }
 
@@ -138,6 +141,9 @@ impl Reading {
     async fn read_on(&self, spool: &Arc<Spool>, page: &Page, so_far: &mut SoFar) -> Result<Ended> {
         let mut request = page.request.clone();
         request.after.clone_from(&so_far.after);
+        if request.after != page.request.after {
+            self.facts().in_pieces = true;
+        }
         let mut read = self.source.read(request).await?;
         let mut opening = read.opening().clone();
         if so_far.clock.is_none() {
@@ -214,8 +220,9 @@ pub(crate) struct Chunk {
     /// See [`Item::part`].
     pub(crate) part: Part,
     /// Keys that were looked for and have no row.
-    #[expect(dead_code, reason = "a removal is not acted on yet")]
     pub(crate) gone: Vec<Key>,
+    /// Keys of further rows, which say of themselves that they left the model; not in the counts.
+    pub(crate) said: Vec<Key>,
 }
 
 /// Maps batches, compiling the mapping anew when the model's columns change from one read to the next.
@@ -234,6 +241,7 @@ impl Mapping {
     /// Maps one batch.
     pub(crate) fn map(&mut self, item: Item) -> Result<Chunk> {
         let Item { batch, opening, position, part, gone } = item;
+        let (batch, said) = leave_out(&self.sync, batch, &opening)?;
         let compiled = match self.compiled.take() {
             Some((known, mapper)) if known.schema == opening.schema => mapper,
             _ => compile(&self.sync, &self.prepared, &opening.schema)?,
@@ -245,7 +253,7 @@ impl Mapping {
         self.compiled = Some((opening, compiled));
         let source = batch.rows;
         let rows = source.num_rows() as u64;
-        Ok(Chunk { rows, source, mapped, changed_at, position, clock, part, gone })
+        Ok(Chunk { rows, source, mapped, changed_at, position, clock, part, gone, said })
     }
 
     /// Maps everything in the spool, in order, until it ends (then sends `None`) or nobody listens.

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod absent;
 mod backfill;
 mod check;
 pub mod codes;
@@ -9,6 +10,7 @@ mod deliver;
 mod diagnosis;
 mod diff;
 mod doubt;
+mod gone;
 mod guard;
 mod intake;
 mod known;
@@ -17,9 +19,11 @@ mod ownership;
 mod plan;
 mod prepare;
 mod preview;
+mod removal;
 mod request;
 mod retry;
 mod run;
+mod said;
 mod settle;
 mod sort;
 mod spool;
@@ -37,6 +41,7 @@ pub use preview::{Preview, preview};
 pub use retry::RetryPolicy;
 pub use run::run;
 pub use sync::{
-    Delivery, Ports, Progress, RunFailure, RunOptions, RunReport, SpoolLimits, Stop, Sync, Watch,
+    Delivery, Ports, Progress, RemovalLimit, Removed, RemovedAction, RunFailure, RunOptions,
+    RunReport, SpoolLimits, Stop, Sync, Watch,
 };
 pub use weigh::Reason;

@@ -37,16 +37,40 @@ pub(crate) async fn left(
     held: Vec<Held>,
 ) -> Result<HashMap<Key, MatchHash>> {
     let keys = held.iter().map(|(key, _)| key.clone()).collect();
+    let seen = see(sync, ports, (prepared, run), keys).await?;
+    let gone = held
+        .into_iter()
+        .filter(|(key, value)| !seen.unclear.contains(key) && seen.matches.get(key) != Some(value));
+    Ok(gone.collect())
+}
+
+/// Of these rows, those that are in the model now.
+///
+/// # Errors
+/// As [`left`].
+pub(crate) async fn present(
+    sync: &Sync,
+    ports: &Ports,
+    about: (&Arc<Prepared>, &RunMeta),
+    keys: Vec<Key>,
+) -> Result<HashSet<Key>> {
+    let seen = see(sync, ports, about, keys).await?;
+    Ok(seen.matches.into_keys().chain(seen.unclear).collect())
+}
+
+async fn see(
+    sync: &Sync,
+    ports: &Ports,
+    (prepared, run): (&Arc<Prepared>, &RunMeta),
+    keys: Vec<Key>,
+) -> Result<Seen> {
     let mut mapping = Mapping::new(Arc::new(sync.clone()), Arc::clone(prepared), run.clone());
     let mut seen = Seen::default();
     for page in pages_of_keys(sync, keys, None) {
         let ask = async || read(ports, &page, &mut mapping, &mut seen).await;
         repeat(ports.retry, Error::retry, ask).await?;
     }
-    let gone = held
-        .into_iter()
-        .filter(|(key, value)| !seen.unclear.contains(key) && seen.matches.get(key) != Some(value));
-    Ok(gone.collect())
+    Ok(seen)
 }
 
 async fn read(ports: &Ports, page: &Page, mapping: &mut Mapping, seen: &mut Seen) -> Result<()> {

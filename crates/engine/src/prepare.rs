@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use flow::arrow::datatypes::{Schema, SchemaRef};
-use flow::{Checked, ColumnInfo, Error, Kind, Limits, Mode, ObjectSchema, Result, Retry};
-use transform::{Mapper, MapperSpec, MappingError};
+use flow::{Checked, ColumnInfo, Error, Kind, Limits, Mode, ObjectSchema, Removal, Result, Retry};
+use transform::{Mapper, MapperSpec, MappingError, Setter, SetterSpec};
 
+use crate::gone::write_mode;
 use crate::retry::repeat;
-use crate::{Ports, Sync, codes};
+use crate::{Ports, Removed, RemovedAction, Sync, codes};
 
 /// The finding of a source whose table a crash empties.
 const UNLOGGED: &str = "E1054";
@@ -28,6 +29,7 @@ pub(crate) async fn prepare(sync: &Sync, ports: &Ports) -> Result<Prepared> {
     let object = describe(sync, ports).await?;
     let prepared = Prepared { object, limits, checked };
     compile(sync, &prepared, &schema_of(&prepared.checked))?;
+    setter(sync, &prepared).map_err(|errors| mapping_error(&errors))?;
     Ok(prepared)
 }
 
@@ -61,7 +63,10 @@ pub(crate) async fn asked<T, F: Future<Output = Result<T>>>(
 /// The destination's limits, when it can do the sync's mode.
 pub(crate) fn limits(sync: &Sync, ports: &Ports) -> Result<Limits> {
     let limits = ports.destination.limits(&sync.object)?;
-    if limits.modes.contains(&sync.mode) {
+    if let Some(refused) = refused_removal(sync, &limits) {
+        return Err(refused);
+    }
+    if limits.modes.contains(&write_mode(sync.mode)) {
         return Ok(limits);
     }
     let modes: Vec<_> = limits.modes.iter().map(|mode| mode.as_str()).collect();
@@ -73,6 +78,34 @@ pub(crate) fn limits(sync: &Sync, ports: &Ports) -> Result<Limits> {
         modes.join(", ")
     );
     Err(Error::new(&codes::E4008, message))
+}
+
+/// What the destination cannot do for `removed`.
+fn refused_removal(sync: &Sync, limits: &Limits) -> Option<Error> {
+    let wanted = sync.removed.as_ref()?.action.needs()?;
+    if limits.removals.contains(&wanted) {
+        return None;
+    }
+    let (name, object) = (&sync.destination, &sync.object);
+    let what = match wanted {
+        Removal::Delete => "delete",
+        Removal::Update => "update",
+    };
+    let message = format!("`{name}` cannot {what} records of `{object}` whose row left the model");
+    Some(Error::new(&codes::E4023, message))
+}
+
+/// The fields to set on records whose row left the model; `None` where none are set.
+pub(crate) fn setter(
+    sync: &Sync,
+    prepared: &Prepared,
+) -> Result<Option<Setter>, Vec<MappingError>> {
+    let Some(Removed { action: RemovedAction::Update(set), .. }) = &sync.removed else {
+        return Ok(None);
+    };
+    let (match_on, object) = (&sync.match_on, &prepared.object);
+    let null_rule = prepared.limits.null_rule;
+    Setter::compile(SetterSpec { set, match_on, object, null_rule }).map(Some)
 }
 
 /// The mapping for rows of this schema.
@@ -92,7 +125,7 @@ pub(crate) fn compile_all(
         primary_key: &sync.model.primary_key,
         columns: Arc::clone(columns),
         object: &prepared.object,
-        mode: sync.mode,
+        mode: write_mode(sync.mode),
         null_rule: prepared.limits.null_rule,
     })
 }
@@ -103,7 +136,7 @@ pub(crate) fn schema_of(checked: &Checked) -> SchemaRef {
     Arc::new(Schema::new(fields))
 }
 
-fn mapping_error(errors: &[MappingError]) -> Error {
+pub(crate) fn mapping_error(errors: &[MappingError]) -> Error {
     let places: Vec<_> =
         errors.iter().map(|error| format!("{}: {}", error.field, error.message)).collect();
     let error = Error::new(&codes::E4003, places.join("; "));

@@ -1,5 +1,6 @@
 //! What a run asks of the warehouse: one or more pages, read one after the other.
 
+use std::fmt::Write;
 use std::sync::Arc;
 
 use flow::{
@@ -120,9 +121,12 @@ pub(crate) fn pages_of_run(sync: &Sync, remembered: &Remembered, now: i64) -> Ve
 
 /// Names what decides which payloads there are, apart from the warehouse's rows: mapping and model.
 pub(crate) fn mapping_name(sync: &Sync) -> String {
-    let Model { relation, primary_key, .. } = &*sync.model;
+    let Model { relation, primary_key, removed_when, .. } = &*sync.model;
     let model = (relation, primary_key);
-    let written = format!("{:?} {:?} {} {model:?}", sync.mappings, sync.match_on, sync.object);
+    let mut written = format!("{:?} {:?} {} {model:?}", sync.mappings, sync.match_on, sync.object);
+    if let Some(condition) = removed_when {
+        let _ = write!(written, " removed when {condition}");
+    }
     format!("{:032x}", xxh3_128(written.as_bytes()))
 }
 

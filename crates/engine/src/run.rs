@@ -4,14 +4,14 @@
 use std::sync::Arc;
 
 use flow::{
-    Changes, Error, Finding, Key, Kind, Lease, Result, RunCounts, RunRecord, RunStatus, StoredMark,
-    StoredWatermark, Watermark,
+    Changes, Error, Finding, Key, Kind, Lease, ReadRequest, Result, RunCounts, RunRecord,
+    RunStatus, Scope, StoredMark, StoredWatermark, Watermark,
 };
 
 use crate::conductor::{Conductor, Outcome, meta_of};
 use crate::guard::{Guard, Ruling, rulings};
 use crate::prepare::{Prepared, prepare};
-use crate::request::{Page, Remembered, mapping_name, page, pages_of_run};
+use crate::request::{Page, Part, Remembered, mapping_name, page, pages_of_run};
 use crate::settle::Advance;
 use crate::target::target;
 use crate::weigh::{Counted, Ended, Kept, Nobody, Scale, Weight, model_rows, weighed_page};
@@ -31,6 +31,10 @@ pub(crate) struct Job {
     pub(crate) guarded: bool,
     /// The rows, where they were weighed and wait in the spool instead of being read.
     pub(crate) weighed: Option<Kept>,
+    /// Records are removed whose row left the model.
+    pub(crate) removes: bool,
+    /// A row that does not come is not in the model.
+    pub(crate) sees_all: bool,
 }
 
 impl Job {
@@ -44,8 +48,20 @@ impl Job {
             confirms: false,
             guarded: false,
             weighed: None,
+            removes: false,
+            sees_all: false,
         }
     }
+}
+
+/// Whether a row that does not come in a read of these pages is not in the model.
+fn read_everything(pages: &[Page]) -> bool {
+    let Some((first, rest)) = pages.split_first() else { return false };
+    let ReadRequest { scope, after, rows_max, .. } = &first.request;
+    matches!(scope, Scope::All)
+        && after.is_none()
+        && rows_max.is_none()
+        && rest.iter().all(|page| page.part == Part::Since)
 }
 
 /// Runs the sync once: sends what changed since the stored watermark, or, with `full_refresh`, since ever.
@@ -61,12 +77,15 @@ pub async fn run(
     let lease = ports.store.acquire(&sync.name, ports.clock.now_micros()).await?;
     let remembered = Remembered::of(sync, ports).await?;
     let pages = match options.full_refresh {
-        true => vec![page(sync, flow::Scope::All, None)],
+        true => vec![page(sync, Scope::All, None)],
         false => pages_of_run(sync, &remembered, ports.clock.now_micros()),
     };
+    // A run that sends only some of the rows is a try: it confirms and removes nothing.
     let confirms = options.rows_max.is_none();
+    let removes = sync.removed.is_some() && confirms;
     let advance = advance(sync, remembered);
-    let job = Job { confirms, guarded: true, ..Job::new(pages, advance) };
+    let sees_all = removes && read_everything(&pages);
+    let job = Job { confirms, guarded: true, removes, sees_all, ..Job::new(pages, advance) };
     execute(sync, ports, &lease, (job, options), watch).await
 }
 
@@ -262,7 +281,7 @@ async fn finish(ports: &Ports, lease: &Lease, run: &mut RunRecord, outcome: Outc
         Some(error) if error.kind() == Kind::Guard => RunStatus::Guarded,
         Some(_) => RunStatus::Failed,
         None if outcome.interrupted => RunStatus::Interrupted,
-        None if run.counts.rejected > 0 => RunStatus::Partial,
+        None if run.counts.rejected + run.counts.gone_failed > 0 => RunStatus::Partial,
         None => RunStatus::Ok,
     };
     run.error = error.as_ref().map(ToString::to_string);

@@ -74,7 +74,7 @@ pub(crate) struct Settled {
 impl Settled {
     /// Rows in it, by and large.
     pub(crate) fn len(&self) -> usize {
-        self.commit.ledger.len() + self.commit.rejects.len()
+        self.commit.ledger.len() + self.commit.rejects.len() + self.commit.forgotten.len()
     }
 }
 
@@ -177,6 +177,19 @@ impl Settler {
         self.next.commit.ledger.push(LedgerChange { key, entry });
     }
 
+    /// A row that is forgotten altogether, with its open reject.
+    pub(crate) fn forgotten(&mut self, key: Key) {
+        self.remember(&key);
+        self.next.commit.resolved.push(key.clone());
+        self.next.commit.forgotten.push(key);
+    }
+
+    /// A row whose record could not be removed, and what is remembered of it.
+    pub(crate) fn unremoved(&mut self, reject: Reject, key: Key, entry: Entry) {
+        self.next.commit.rejects.push(reject);
+        self.released(key, entry);
+    }
+
     /// A row the ledger does not know, whose open reject is over since it left the model.
     pub(crate) fn gone(&mut self, key: Key) {
         self.next.commit.resolved.push(key);
@@ -220,7 +233,7 @@ impl Settler {
     }
 
     /// The row has an answer; was it given late enough (D4)?
-    fn weigh(&mut self, row: &Row) {
+    pub(crate) fn weigh(&mut self, row: &Row) {
         if row.doubt.confirms() {
             self.next.commit.confirmed.push(row.key.clone());
         }
@@ -231,14 +244,8 @@ impl Settler {
     }
 
     /// The answers of a call.
-    pub(crate) fn delivered(&mut self, delivery: Delivery) {
-        let (requests, retries) = (delivery.requests, delivery.retries);
-        self.count(|counts| {
-            counts.requests += requests;
-            counts.retries += retries;
-        });
-        self.unconfirmed |= !delivery.unheard.is_empty();
-        self.next.commit.unconfirmed.extend(delivery.unheard);
+    pub(crate) fn delivered(&mut self, mut delivery: Delivery) {
+        self.called(&mut delivery);
         for (row, answer) in delivery.settled {
             self.weigh(&row);
             if let Some(range) = self.range(row.range) {
@@ -253,6 +260,17 @@ impl Settler {
                 Answer::Rejected(reject) => self.refused_by_destination(row, reject),
             }
         }
+    }
+
+    /// What a call has cost, and which of its rows nobody heard of.
+    pub(crate) fn called(&mut self, delivery: &mut Delivery) {
+        let (requests, retries) = (delivery.requests, delivery.retries);
+        self.count(|counts| {
+            counts.requests += requests;
+            counts.retries += retries;
+        });
+        self.unconfirmed |= !delivery.unheard.is_empty();
+        self.next.commit.unconfirmed.append(&mut delivery.unheard);
     }
 
     fn acknowledged(&mut self, row: Row, created: bool, remote_id: Option<String>) {
@@ -301,7 +319,7 @@ impl Settler {
         self.next.keys.push(key.clone());
     }
 
-    fn count(&mut self, change: impl Fn(&mut RunCounts)) {
+    pub(crate) fn count(&mut self, change: impl Fn(&mut RunCounts)) {
         change(&mut self.total);
         change(&mut self.next.counts);
     }

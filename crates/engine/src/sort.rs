@@ -25,9 +25,13 @@ impl Conductor<'_> {
     /// Compares a chunk with the ledger and makes calls of what must be sent.
     pub(crate) async fn take(&mut self, chunk: Chunk) -> Result<()> {
         self.wait_for_pending(&chunk).await?;
+        if let Some(seen) = &mut self.seen {
+            seen.note(&chunk);
+        }
         let began = Instant::now();
         let compared = self.compare(&chunk.mapped).await?;
         let Compared { verdicts, entries, renamed, priors, doubts } = compared;
+        self.miss_said(&chunk).await?;
         let Chunk { rows: read, mut mapped, changed_at, position, clock, part, .. } = chunk;
         self.see(&changed_at);
         // From here on every row of the chunk is in the books, and the range stays open until its rows are settled.
@@ -63,6 +67,8 @@ impl Conductor<'_> {
     async fn compare(&mut self, mapped: &Mapped) -> Result<Compared> {
         let (known, taken) = self.ask_owners(mapped).await?;
         let Known { mut entries, mut verdicts, asked, owners } = known;
+        let keys = mapped.keys.iter().zip(&mut entries);
+        self.welcome_back(keys.filter_map(|(key, entry)| Some((key, entry.as_mut()?)))).await?;
         diff::settle_conflicts(mapped, (&asked, &owners), &mut verdicts);
         let losers = diff::dispossessed(mapped, (&asked, &owners), &verdicts);
         self.dispossess(mapped, &losers, &mut entries).await?;
@@ -79,7 +85,10 @@ impl Conductor<'_> {
         let (store, sync) = (&self.ports.store, &self.sync.name);
         let refused: Vec<_> =
             mapped.rejects.iter().filter_map(|reject| reject.key.clone()).collect();
-        let mut known = store.lookup(sync, &refused).await?.into_iter();
+        let mut known = store.lookup(sync, &refused).await?;
+        let keys = refused.iter().zip(&mut known);
+        self.welcome_back(keys.filter_map(|(key, entry)| Some((key, entry.as_mut()?)))).await?;
+        let mut known = known.into_iter();
         let priors = mapped
             .rejects
             .iter()
@@ -316,7 +325,10 @@ impl Conductor<'_> {
                 .iter()
                 .zip(&mapped.matches)
                 .any(|(k, m)| self.settler.is_pending(k, *m))
-                || rejected.into_iter().any(|key| self.settler.is_pending(key, MatchHash(0))));
+                || rejected
+                    .chain(&chunk.said)
+                    .chain(&chunk.gone)
+                    .any(|key| self.settler.is_pending(key, MatchHash(0))));
         if waits { self.settle_all().await } else { Ok(()) }
     }
 

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use flow::metrics::Metrics;
 use flow::{
-    Clock, Destination, Error, Finding, Mode, Model, RunRecord, Source, Store, Trigger, Watermark,
+    Clock, Destination, Error, Finding, Mode, Model, Removal, RunRecord, Source, Store, Trigger,
+    Watermark,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -30,6 +31,8 @@ pub struct Sync {
     pub mode: Mode,
     /// Destination fields and where their values come from.
     pub mappings: transform::Mappings,
+    /// What becomes of records whose row left the model; with [`Mode::Mirror`], and only then.
+    pub removed: Option<Removed>,
     /// How rows are sent.
     pub delivery: Delivery,
     /// Time between two compares of every row, for changes that the change method does not notice; `None` for none.
@@ -38,6 +41,55 @@ pub struct Sync {
     pub guards: Guards,
     /// Columns and fields whose values are not shown in a diagnosis.
     pub private: Vec<String>,
+}
+
+/// What becomes of the record of a row that left the model.
+#[derive(Debug, Clone)]
+pub struct Removed {
+    /// What is done with it.
+    pub action: RemovedAction,
+    /// The row must be missing in two complete reads that are at least so far apart; 0: one is enough.
+    pub grace_micros: i64,
+    /// How many may be removed in one run.
+    pub limit: RemovalLimit,
+}
+
+/// What is done with the record of a row that left the model.
+#[derive(Debug, Clone)]
+pub enum RemovedAction {
+    /// It is deleted, as the destination deletes.
+    Delete,
+    /// Its fields are set to these constants.
+    Update(transform::Mappings),
+    /// Nothing; the row is forgotten.
+    Ignore,
+}
+
+impl RemovedAction {
+    /// What the destination must be able to do.
+    pub fn needs(&self) -> Option<Removal> {
+        match self {
+            Self::Delete => Some(Removal::Delete),
+            Self::Update(_) => Some(Removal::Update),
+            Self::Ignore => None,
+        }
+    }
+}
+
+/// How many rows may leave the model before a run refuses to act on it (D8): more than `floor` of them and more than
+/// `share` of the rows the ledger knows are refused, and so is a read without any row.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RemovalLimit {
+    /// From 0 to 1; 1 refuses nothing.
+    pub share: f64,
+    /// So many rows are never too many.
+    pub floor: u64,
+}
+
+impl Default for RemovalLimit {
+    fn default() -> Self {
+        Self { share: 0.1, floor: 10 }
+    }
 }
 
 /// How rows are sent.
@@ -128,6 +180,8 @@ pub struct Progress {
     pub delivered: u64,
     /// Rows refused.
     pub rejected: u64,
+    /// Records removed whose row left the model.
+    pub removed: u64,
     /// Rows waiting to be sent or for an answer.
     pub in_flight: u64,
     /// Write calls made.

@@ -1,9 +1,11 @@
 //! What is sent for a row: mapped destination fields, as Arrow, with null and absent kept apart.
 
 use std::fmt;
+use std::sync::Arc;
 
-use arrow::array::{RecordBatch, UInt32Array};
+use arrow::array::{RecordBatch, RecordBatchOptions, UInt32Array};
 use arrow::buffer::BooleanBuffer;
+use arrow::datatypes::Schema;
 use arrow::error::ArrowError;
 
 /// Mapped rows. Column names are destination field names.
@@ -19,6 +21,17 @@ pub struct Payload {
 }
 
 impl Payload {
+    /// So many rows without any field, for records that are addressed by their ids.
+    ///
+    /// # Errors
+    /// Never, as far as is known.
+    pub fn without_fields(rows: usize) -> Result<Self, ArrowError> {
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        let schema = Arc::new(Schema::empty());
+        let fields = RecordBatch::try_new_with_options(schema, Vec::new(), &options)?;
+        Ok(Self { fields, absent: Vec::new() })
+    }
+
     /// Rows in this payload.
     pub fn rows(&self) -> usize {
         self.fields.num_rows()
@@ -47,8 +60,16 @@ impl Payload {
     /// # Errors
     /// When an index is out of bounds.
     pub fn take(&self, rows: &[u32]) -> Result<Self, ArrowError> {
-        let fields =
-            arrow::compute::take_record_batch(&self.fields, &UInt32Array::from(rows.to_vec()))?;
+        let fields = match self.fields.num_columns() {
+            // Records addressed by their ids alone have no field, and are rows all the same.
+            0 => {
+                let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
+                RecordBatch::try_new_with_options(self.fields.schema(), Vec::new(), &options)?
+            }
+            _ => {
+                arrow::compute::take_record_batch(&self.fields, &UInt32Array::from(rows.to_vec()))?
+            }
+        };
         let absent = self
             .absent
             .iter()
@@ -123,5 +144,20 @@ impl fmt::Debug for Fingerprint {
 impl fmt::Debug for MatchHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:032x}", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_without_fields_are_counted_through_every_cut() {
+        let payload = Payload::without_fields(7).unwrap();
+        assert_eq!(payload.rows(), 7);
+        assert_eq!(payload.slice(2, 3).rows(), 3);
+        assert_eq!(payload.take(&[1, 1, 6]).unwrap().rows(), 3);
+        let joined = Payload::concat(&[payload.slice(0, 2), payload]).unwrap();
+        assert_eq!(joined.rows(), 9);
     }
 }

@@ -71,6 +71,23 @@ pub(crate) fn compile(spec: &MapperSpec<'_>) -> Result<Compiled, Vec<MappingErro
     if errors.is_empty() { Ok(Compiled { plans, templates }) } else { Err(errors) }
 }
 
+/// As [`compile`], for values that need no row: no key, nothing to find a record by, nothing required.
+pub(crate) fn compile_set(spec: &MapperSpec<'_>) -> Result<Compiled, Vec<MappingError>> {
+    let mut errors = check(spec.mappings, &[]);
+    let mut templates = Templates::new();
+    let mut plans = Vec::new();
+    for (field, mapping) in spec.mappings.iter() {
+        if errors.iter().any(|error| error.field == field) {
+            continue;
+        }
+        match (Builder { spec, templates: &mut templates, field }).plan(mapping) {
+            Ok(plan) => plans.push(plan),
+            Err(misfit) => errors.push(misfit.of(field)),
+        }
+    }
+    if errors.is_empty() { Ok(Compiled { plans, templates }) } else { Err(errors) }
+}
+
 fn key_errors(spec: &MapperSpec<'_>) -> Vec<MappingError> {
     if spec.primary_key.is_empty() {
         let misfit = Misfit::new(&codes::E0201_UNKNOWN_COLUMN, "`primary_key` names no column", "");

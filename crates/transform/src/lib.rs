@@ -20,6 +20,7 @@ mod plan;
 mod refusals;
 mod scalar;
 mod schema;
+mod set;
 mod shape;
 mod steps;
 mod suggest;
@@ -38,3 +39,4 @@ pub use mappings::{
     Transform,
 };
 pub use scalar::Scalar;
+pub use set::{Setter, SetterSpec, read_set};

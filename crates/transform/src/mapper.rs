@@ -82,7 +82,11 @@ impl Mapper {
     /// # Errors
     /// Every mistake at once, at most one per field and setting.
     pub fn compile(spec: &MapperSpec<'_>) -> Result<Self, Vec<MappingError>> {
-        let compiled = compile::compile(spec)?;
+        Ok(Self::compiled(compile::compile(spec)?, spec))
+    }
+
+    /// Mappings that are checked.
+    pub(crate) fn compiled(compiled: compile::Compiled, spec: &MapperSpec<'_>) -> Self {
         let plans = compiled.plans;
         let mut by_name: Vec<usize> = (0..plans.len()).collect();
         by_name.sort_by(|a, b| plans[*a].name.cmp(&plans[*b].name));
@@ -92,7 +96,7 @@ impl Mapper {
         let hashed = by_name.iter().copied();
         let hashed = hashed.filter(|at| !matches!(plans[*at].input, Input::Run(_))).collect();
         let fields: Vec<Field> = plans.iter().map(payload_field).collect();
-        Ok(Self {
+        Self {
             fields: plans.iter().map(|plan| plan.name.to_string()).collect(),
             columns: columns_read(&plans, spec),
             primary_key: spec.primary_key.to_vec(),
@@ -101,7 +105,22 @@ impl Mapper {
             hashed,
             matched,
             plans,
-        })
+        }
+    }
+
+    /// The payload of so many rows, for mappings that read no column.
+    pub(crate) fn repeated(&self, rows: usize, run: &RunMeta) -> flow::Result<Payload> {
+        let mut refusals = Refusals::new(rows);
+        let none = HashMap::new();
+        let filled =
+            self.plans.iter().map(|plan| self.fill(plan, &none, run, &mut refusals)).collect();
+        if let Some(refusal) = refusals.get(0) {
+            let field = refusal.field.as_deref().unwrap_or_default();
+            let message = format!("`{field}` cannot be set: {}", refusal.reason);
+            return Err(Error::new(&codes::E0206_VALUE_NEVER_FITS, message));
+        }
+        let sent: Vec<u32> = (0u32..).take(rows).collect();
+        self.payload(filled, &sent, false)
     }
 
     /// The destination fields of the payload, in the order of its columns: match fields that are not mapped,

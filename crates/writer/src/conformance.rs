@@ -5,6 +5,7 @@
 
 mod fields;
 mod jobs;
+mod removals;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -44,6 +45,7 @@ pub async fn run(kind: &DestinationKind) {
     modes_not_offered_are_refused_unsent(&Bench::start(kind).await).await;
     an_unreachable_destination_was_sent_nothing(kind).await;
     jobs::run(kind).await;
+    removals::run(kind).await;
 }
 
 /// One destination with its own fresh simulator.

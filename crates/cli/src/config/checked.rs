@@ -168,6 +168,12 @@ pub struct Places {
     pub match_on: Vec<(String, String, Place)>,
     /// Destination field and place of each mapping, at its key.
     pub mappings: Vec<(String, Place)>,
+    /// `changes.removed_when`.
+    pub removed_when: Option<Place>,
+    /// `removed.action`.
+    pub removed_action: Option<Place>,
+    /// Destination field and place of each field of `removed.set`, at its key.
+    pub removed_set: Vec<(String, Place)>,
     /// `privacy.deny_columns`.
     pub deny_columns: Option<Place>,
 }

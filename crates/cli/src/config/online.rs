@@ -15,12 +15,22 @@ impl CheckedSync {
         match problem {
             Problem::Error(error) => self.error(error),
             Problem::Mapping(error) => self.mapping_error(error),
+            Problem::Removed(error) => self.set_error(error),
         }
     }
 
     /// A field of the mapping that does not fit, at its key.
     pub fn mapping_error(&self, error: &MappingError) -> Diagnostic {
         let place = self.places.field(&error.field).unwrap_or(&self.places.object);
+        Diagnostic::error(error.code, &error.message)
+            .at(place, "of this field")
+            .with_help(&error.help)
+    }
+
+    /// A field of `removed.set` that does not fit, at its key.
+    fn set_error(&self, error: &MappingError) -> Diagnostic {
+        let set = self.places.removed_set.iter().find(|(field, _)| *field == error.field);
+        let place = set.map_or(&self.places.object, |(_, place)| place);
         Diagnostic::error(error.code, &error.message)
             .at(place, "of this field")
             .with_help(&error.help)
@@ -36,6 +46,10 @@ impl CheckedSync {
     fn place_of(&self, error: &flow::Error) -> &Place {
         let names = |word: &str| error.message().contains(&format!("`{word}`"));
         let places = &self.places;
+        if let (Some(place), true) = (&places.removed_action, error.code() == &engine::codes::E4023)
+        {
+            return place;
+        }
         if !error.code().id.starts_with("E1") {
             let field = places.fields().find(|(field, _)| names(field));
             return field.map_or(&places.object, |(_, place)| place);

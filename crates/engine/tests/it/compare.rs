@@ -30,7 +30,8 @@ async fn a_back_dated_change_is_found_by_the_compare_that_is_due_and_counted() {
     assert_eq!((report.run.counts.delivered(), report.run.counts.found_only_by_compare), (1, 0));
     assert_ne!(world.destination.remote().records["user3@example.com"], "back-dated");
 
-    world.ports.clock = Arc::new(StillClock(AtomicI64::new(1_800_000_000_000_000 + 2 * DAY)));
+    world.ports.clock =
+        Arc::new(StillClock(Arc::new(AtomicI64::new(1_800_000_000_000_000 + 2 * DAY))));
     change(&world, 28, "noticed too", Some(41_000_000));
     let report = world.run().await.unwrap();
     world.converged();
@@ -48,7 +49,8 @@ async fn a_compare_that_was_interrupted_is_due_again() {
     let mut world = world();
     world.run().await.unwrap();
     let before = world.store.memory().mark.clone().unwrap();
-    world.ports.clock = Arc::new(StillClock(AtomicI64::new(1_800_000_000_000_000 + 2 * DAY)));
+    world.ports.clock =
+        Arc::new(StillClock(Arc::new(AtomicI64::new(1_800_000_000_000_000 + 2 * DAY))));
     change(&world, 3, "back-dated", None);
     let down = || flow::Error::new(&crate::world::DOWN, "down");
     world.script(move |_| Some(crate::world::Behaviour::Fails(down())));

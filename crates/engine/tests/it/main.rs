@@ -7,5 +7,6 @@ mod doubt;
 mod found;
 mod guards;
 mod promises;
+mod removed;
 mod simulation;
 mod world;

@@ -1,6 +1,8 @@
 //! A small world for the real engine: a source, a destination and a store in memory, all scripted and all watching
 //! for what must never happen.
 
+pub(crate) mod remove;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -18,10 +20,12 @@ use flow::metrics::Metrics;
 use flow::{
     Attribution, BackfillProgress, Batch, Changes, Checked, Clock, Code, ColumnInfo, Commit,
     Destination, Entry, Error, Field, FieldKind, GoneHow, Key, Kind, Lease, Limits, MatchHash,
-    Mode, Model, NullRule, ObjectSchema, Opening, Outcome, Position, Read, ReadRequest, Receipt,
-    Relation, Result, RunRecord, Scope, Source, Store, StoredJob, StoredMark, StoredWatermark,
-    Trigger, Unconfirmed, Watermark, WriteBatch,
+    Mode, Model, NullRule, ObjectSchema, Opening, Outcome, Position, REMOVED, Read, ReadRequest,
+    Receipt, Relation, Removal, Result, RunRecord, Scope, Source, Store, StoredJob, StoredMark,
+    StoredWatermark, Trigger, Unconfirmed, Watermark, WriteBatch,
 };
+
+use remove::{schema_with_removed, to_arrow_with_removed};
 
 pub(crate) static POISON: Code = Code {
     id: "R299",
@@ -76,6 +80,8 @@ pub(crate) struct Remote {
     ids: HashMap<String, String>,
     /// Every call's e-mails, in order of arrival.
     pub(crate) calls: Vec<Vec<String>>,
+    /// Every call that removed records, in order of arrival: their e-mails.
+    pub(crate) removals: Vec<Vec<String>>,
     in_flight: HashSet<String>,
     /// The most rows that were in flight at a time.
     pub(crate) most_in_flight: usize,
@@ -120,6 +126,7 @@ impl Destination for FakeDestination {
             attribution: Attribution::EchoedId,
             null_rule: NullRule::EmptyString,
             renames: true,
+            removals: &[Removal::Delete, Removal::Update],
             ..Limits::LEAST
         })
     }
@@ -138,7 +145,7 @@ impl Destination for FakeDestination {
             read_only: false,
             folds_case: false,
         };
-        let fields = vec![field("email", true), field("name", false)];
+        let fields = vec![field("email", true), field("name", false), field("status", false)];
         Ok(ObjectSchema { object: object.to_owned(), fields, open: false })
     }
 
@@ -147,6 +154,9 @@ impl Destination for FakeDestination {
     }
 
     async fn write(&self, batch: &WriteBatch) -> Result<Receipt> {
+        if batch.payload.fields.column_by_name("email").is_none() {
+            return self.remove(batch).await;
+        }
         let column = |name: &str| -> Vec<String> {
             let column = batch.payload.fields.column_by_name(name).expect("mapped");
             column.as_string::<i32>().iter().map(|v| v.unwrap_or_default().to_owned()).collect()
@@ -200,6 +210,8 @@ pub(crate) struct FakeSource {
     pub(crate) open_reads: Arc<AtomicUsize>,
     /// Reads that were opened.
     pub(crate) reads: AtomicUsize,
+    /// They enter once the next read has taken its snapshot.
+    pub(crate) after_read: Mutex<Option<Vec<Person>>>,
 }
 
 impl FakeSource {
@@ -246,6 +258,8 @@ impl Source for FakeSource {
 
     async fn read(&self, request: ReadRequest) -> Result<Box<dyn Read>> {
         let mut rows = self.rows.lock().unwrap().clone();
+        let late = self.after_read.lock().unwrap().take();
+        self.rows.lock().unwrap().extend(late.into_iter().flatten());
         rows.sort_by_key(|row| (row.updated_at, row.id.to_string()));
         rows.retain(|row| match &request.scope {
             Scope::All | Scope::Where(_) => true,
@@ -262,7 +276,10 @@ impl Source for FakeSource {
         self.reads.fetch_add(1, Ordering::SeqCst);
         Ok(Box::new(FakeRead {
             opening: Opening {
-                schema: schema(),
+                schema: match request.model.removed_when {
+                    Some(_) => schema_with_removed(),
+                    None => schema(),
+                },
                 clock: Watermark(i64::MAX - 1),
                 duplicates: Arc::default(),
             },
@@ -308,7 +325,11 @@ impl Read for FakeRead {
             watermark: Some(Watermark(row.updated_at)),
             key: Key::from_parts(&[row.id.to_string()]),
         });
-        Ok(Some(Batch { rows: to_arrow(&rows), faults: Vec::new(), last }))
+        let rows = match self.opening.schema.column_with_name(REMOVED) {
+            Some(_) => to_arrow_with_removed(&rows),
+            None => to_arrow(&rows),
+        };
+        Ok(Some(Batch { rows, faults: Vec::new(), last }))
     }
 }
 
@@ -538,7 +559,7 @@ impl Store for FakeStore {
 }
 
 #[derive(Debug)]
-pub(crate) struct StillClock(pub(crate) AtomicI64);
+pub(crate) struct StillClock(pub(crate) Arc<AtomicI64>);
 
 impl Clock for StillClock {
     fn now_micros(&self) -> i64 {
@@ -560,6 +581,7 @@ pub(crate) struct World {
     pub(crate) sync: Sync,
     pub(crate) ports: Ports,
     pub(crate) stop: Stop,
+    now: Arc<AtomicI64>,
     _dir: tempfile::TempDir,
 }
 
@@ -571,6 +593,7 @@ impl World {
             cut_after: Mutex::new(None),
             open_reads: Arc::default(),
             reads: AtomicUsize::new(0),
+            after_read: Mutex::default(),
         });
         let destination = Arc::new(FakeDestination {
             remote: Mutex::default(),
@@ -579,12 +602,13 @@ impl World {
             busy: AtomicBool::new(false),
         });
         let store = Arc::new(FakeStore::default());
+        let now = Arc::new(AtomicI64::new(1_800_000_000_000_000));
         let ports = Ports {
             source: Arc::<FakeSource>::clone(&source),
             destination: Arc::<FakeDestination>::clone(&destination),
             store: Arc::<FakeStore>::clone(&store),
             metrics: Metrics::new("test", "test"),
-            clock: Arc::new(StillClock(AtomicI64::new(1_800_000_000_000_000))),
+            clock: Arc::new(StillClock(Arc::clone(&now))),
             spool_dir: dir.path().to_owned(),
             spool: SpoolLimits::default(),
             retry: RetryPolicy::default(),
@@ -605,12 +629,18 @@ impl World {
             match_on: vec![("email".to_owned(), "email".to_owned())],
             mode: Mode::Upsert,
             mappings,
+            removed: None,
             delivery: Delivery::default(),
             compare_every_micros: None,
             guards: Guards::default(),
             private: Vec::new(),
         };
-        Self { source, destination, store, sync, ports, stop: Stop::default(), _dir: dir }
+        Self { source, destination, store, sync, ports, stop: Stop::default(), now, _dir: dir }
+    }
+
+    /// Time goes by.
+    pub(crate) fn later(&self, micros: i64) {
+        self.now.fetch_add(micros, Ordering::SeqCst);
     }
 
     /// The process died; the next owner finds that out when it takes the lease.

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use flow::arrow::datatypes::{Schema, SchemaRef};
-use flow::{Changes, ColumnInfo, Error, Model, Result};
+use flow::{Changes, ColumnInfo, Error, Model, REMOVED, Result};
 use tokio_postgres::Statement;
 
 use super::literal;
@@ -23,11 +23,17 @@ pub(super) struct Column {
     pub carry: Carry,
     /// The server's name of its type.
     pub source_type: String,
+    /// The checked condition that it is worked out by, where the model has no such column.
+    pub computed: Option<String>,
 }
 
 impl Column {
     /// The column in generated SQL.
     pub(super) fn expression(&self) -> String {
+        if let Some(condition) = &self.computed {
+            // On lines of its own, so that a trailing comment ends.
+            return format!("((\n{condition}\n) IS TRUE)");
+        }
         format!("{ALIAS}.{}", literal::identifier(&self.name))
     }
 
@@ -101,7 +107,7 @@ pub(super) async fn describe(session: &mut Session, statement: &Statement) -> Re
             return Err(Error::new(&codes::E1015_TYPE, message)
                 .with_remedy(format!("Cast it in the model: {name}::text AS {name}.")));
         };
-        columns.push(Column { name: name.to_owned(), carry, source_type });
+        columns.push(Column { name: name.to_owned(), carry, source_type, computed: None });
     }
     Ok(columns)
 }
@@ -154,6 +160,14 @@ impl Layout {
             let column = known.remove(name).ok_or_else(|| no_column(name, &all))?;
             index_of.insert(name.as_str(), columns.len());
             columns.push(column);
+        }
+        if let Some(condition) = &model.removed_when {
+            columns.push(Column {
+                name: REMOVED.to_owned(),
+                carry: Carry::Bool,
+                source_type: "boolean".to_owned(),
+                computed: Some(condition.clone()),
+            });
         }
         let layout = Self {
             keys: model.primary_key.iter().map(|name| index_of[name.as_str()]).collect(),

@@ -45,6 +45,7 @@ pub(super) async fn find(session: &mut Session, query: &Query<'_>, scope: &Scope
         name: "twin".to_owned(),
         carry: Carry::Bool,
         source_type: "boolean".to_owned(),
+        computed: None,
     });
     let layout = Layout { columns, keys, watermark: None };
     let mut stream = Stream::new(&layout, 8192);

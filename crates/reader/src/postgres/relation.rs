@@ -128,7 +128,7 @@ async fn resolve_sql(session: &mut Session, text: &str) -> Result<Target> {
     })
 }
 
-/// Checks a condition of a backfill's `where`: one boolean expression that cannot leave its parentheses.
+/// Checks a condition of a backfill's `where`, or of `removed_when`: one boolean expression that cannot leave its parentheses.
 pub(super) async fn check_condition(
     session: &mut Session,
     target: &Target,

@@ -234,6 +234,9 @@ impl View {
         wanted: &[String],
     ) -> Result<Self> {
         let target = relation::resolve(session, &model.relation).await?;
+        if let Some(condition) = &model.removed_when {
+            relation::check_condition(session, &target, condition).await?;
+        }
         let sql = format!("SELECT {}.* FROM {}", super::columns::ALIAS, target.from);
         let statement = session.prepare(&sql, &format!("describing {}", target.label)).await?;
         let columns = describe(session, &statement).await?;

@@ -16,7 +16,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use flow::{
     Attribution, Clock, Destination, Error, Kind, Limits, Mode, NullRule, ObjectSchema, Receipt,
-    Result, Secret, WriteBatch,
+    Removal, Result, Secret, WriteBatch,
 };
 use writer::codes::{E2007_DAILY_QUOTA, E2016_CALL, E2017_NOT_OFFERED};
 use writer::options::{Share, Span};
@@ -129,6 +129,7 @@ impl Destination for HubSpot {
             attribution: Attribution::EchoedId,
             null_rule: NullRule::EmptyString,
             renames: true,
+            removals: &[Removal::Delete, Removal::Update],
             ..Limits::LEAST
         })
     }
@@ -183,32 +184,41 @@ impl Destination for HubSpot {
             }
             return Err(error);
         }
-        let receipt = write::receipt(&reply, judge, (batch, match_on), trace)?;
+        let receipt = match batch.mode {
+            Mode::Delete => write::archived(&reply, judge, batch)?,
+            _ => write::receipt(&reply, judge, (batch, match_on), trace)?,
+        };
         assert_eq!(receipt.outcomes.len(), rows, "one outcome per row");
         Ok(receipt)
     }
 }
 
-/// The column records are found by, of a batch that keeps to the limits.
-fn check(batch: &WriteBatch) -> Result<usize> {
-    if batch.mode != Mode::Upsert {
+/// The column records are found by, of a batch that keeps to the limits; `None` where records are addressed by their ids
+/// alone.
+fn check(batch: &WriteBatch) -> Result<Option<usize>> {
+    let by_id = !batch.record_ids.is_empty();
+    if batch.mode != Mode::Upsert && !(by_id && matches!(batch.mode, Mode::Delete | Mode::Update)) {
         let message = format!("HubSpot is written to by upsert, not by {}", batch.mode.as_str());
         return Err(Error::new(&E2017_NOT_OFFERED, message));
+    }
+    if batch.payload.rows() > ROWS_MAX {
+        let message = format!("{} rows in a call; HubSpot takes {ROWS_MAX}", batch.payload.rows());
+        return Err(Error::new(&E2016_CALL, message));
+    }
+    if by_id && batch.record_ids.len() != batch.payload.rows() {
+        return Err(Error::new(&E2016_CALL, "a call does not have one record id per row"));
+    }
+    if batch.mode != Mode::Upsert {
+        return Ok(None);
     }
     let [match_on] = &*batch.match_on else {
         let message = "HubSpot finds a record by one property; `match_on` must name exactly one";
         return Err(Error::new(&E2017_NOT_OFFERED, message));
     };
-    if batch.payload.rows() > ROWS_MAX {
-        let message = format!("{} rows in a call; HubSpot takes {ROWS_MAX}", batch.payload.rows());
-        return Err(Error::new(&E2016_CALL, message));
-    }
-    if !batch.record_ids.is_empty() && batch.record_ids.len() != batch.payload.rows() {
-        return Err(Error::new(&E2016_CALL, "a call does not have one record id per row"));
-    }
-    batch.payload.fields.schema_ref().index_of(match_on).map_err(|_| {
+    let index = batch.payload.fields.schema_ref().index_of(match_on).map_err(|_| {
         Error::new(&E2016_CALL, "the property records are found by is not in the payload")
-    })
+    })?;
+    Ok(Some(index))
 }
 
 #[cfg(test)]

@@ -78,7 +78,7 @@ fn the_body_of_an_upsert_is_exactly_this() {
     // Row 0 leaves `visits` alone, row 2 leaves `firstname` alone.
     batch.payload.absent[1] = Some(vec![false, false, true].into());
     batch.payload.absent[3] = Some(vec![true, false, false].into());
-    let body = wire::body(&batch, 0, Trace { call: 7, rows: 3 }).expect("a body");
+    let body = wire::body(&batch, Some(0), Trace { call: 7, rows: 3 }).expect("a body");
     let parsed: Value = serde_json::from_slice(&body).expect("valid JSON");
     assert_eq!(parsed["inputs"].as_array().map(Vec::len), Some(3));
     let lines =
@@ -89,14 +89,14 @@ fn the_body_of_an_upsert_is_exactly_this() {
 #[test]
 fn a_row_of_nothing_but_its_match_still_names_its_record() {
     let mut batch = emails(1);
-    let body = wire::body(&batch, 0, Trace { call: 0, rows: 1 }).expect("a body");
+    let body = wire::body(&batch, Some(0), Trace { call: 0, rows: 1 }).expect("a body");
     assert_eq!(
         serde_json::from_slice::<Value>(&body).expect("valid JSON")["inputs"][0],
         json!({"idProperty": "email", "objectWriteTraceId": "0-0", "id": "user0@example.com",
             "properties": {"email": "user0@example.com"}})
     );
     batch.payload.absent[0] = Some(vec![true].into());
-    let error = wire::body(&batch, 0, Trace { call: 0, rows: 1 }).expect_err("no match");
+    let error = wire::body(&batch, Some(0), Trace { call: 0, rows: 1 }).expect_err("no match");
     assert_eq!(error.code().id, "E2016");
 }
 
@@ -104,7 +104,7 @@ fn a_row_of_nothing_but_its_match_still_names_its_record() {
 fn a_record_whose_match_changes_is_addressed_by_its_id() {
     let mut batch = emails(2);
     batch.record_ids = vec!["71".to_owned(), "7\"2".to_owned()];
-    let body = wire::body(&batch, 0, Trace { call: 3, rows: 2 }).expect("a body");
+    let body = wire::body(&batch, Some(0), Trace { call: 3, rows: 2 }).expect("a body");
     assert_eq!(
         serde_json::from_slice::<Value>(&body).expect("valid JSON")["inputs"],
         json!([
@@ -117,7 +117,7 @@ fn a_record_whose_match_changes_is_addressed_by_its_id() {
 // D6: trace ids are unique in a call and hold no value of a row.
 #[test]
 fn trace_ids_are_unique_and_say_nothing_about_the_row() {
-    let body = wire::body(&emails(100), 0, Trace { call: 12, rows: 100 }).expect("a body");
+    let body = wire::body(&emails(100), Some(0), Trace { call: 12, rows: 100 }).expect("a body");
     let parsed: Value = serde_json::from_slice(&body).expect("valid JSON");
     let inputs = parsed["inputs"].as_array().expect("a list");
     for (row, input) in inputs.iter().enumerate() {

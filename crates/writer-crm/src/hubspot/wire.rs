@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::time::Duration;
 
-use flow::{Error, Result, WriteBatch};
+use flow::{Error, Mode, Result, WriteBatch};
 use writer::codes::{E2011_NO_SUCH_OBJECT, E2016_CALL};
 use writer::encode::{Cells, SecondDecimals, Spelling, push_string};
 use writer::{Reply, Reported};
@@ -46,9 +46,13 @@ impl Trace {
 }
 
 /// The path and the word for metrics of the call that writes `batch`: an upsert, or an update where records are
-/// addressed by their ids, so that a record that is gone is not made anew.
+/// addressed by their ids, so that a record that is gone is not made anew; or an archive, which is how HubSpot deletes.
 pub(super) fn route(batch: &WriteBatch) -> Result<(String, &'static str)> {
-    let verb = if batch.record_ids.is_empty() { "upsert" } else { "update" };
+    let verb = match batch.mode {
+        Mode::Delete => "archive",
+        _ if batch.record_ids.is_empty() => "upsert",
+        _ => "update",
+    };
     Ok((format!("/crm/v3/objects/{}/batch/{verb}", object_path(&batch.object)?), verb))
 }
 
@@ -60,7 +64,10 @@ pub(super) fn route(batch: &WriteBatch) -> Result<(String, &'static str)> {
 ///
 /// # Errors
 /// [`E2016_CALL`] when a row has no value to find its record by.
-pub(super) fn body(batch: &WriteBatch, match_on: usize, trace: Trace) -> Result<Vec<u8>> {
+pub(super) fn body(batch: &WriteBatch, match_on: Option<usize>, trace: Trace) -> Result<Vec<u8>> {
+    if batch.mode == Mode::Delete {
+        return Ok(ids(batch));
+    }
     let inputs = Inputs::of(batch, match_on, trace);
     let rows = batch.payload.rows();
     let mut body = Vec::with_capacity(rows * ROW_BYTES_GUESS);
@@ -75,10 +82,22 @@ pub(super) fn body(batch: &WriteBatch, match_on: usize, trace: Trace) -> Result<
     Ok(body)
 }
 
+/// The body of an archive: the records' ids.
+fn ids(batch: &WriteBatch) -> Vec<u8> {
+    let mut body = b"{\"inputs\":[".to_vec();
+    for (row, id) in batch.record_ids.iter().enumerate() {
+        body.extend_from_slice(if row > 0 { b",{\"id\":" } else { b"{\"id\":" });
+        push_string(id, &mut body);
+        body.push(b'}');
+    }
+    body.extend_from_slice(b"]}");
+    body
+}
+
 /// A batch, ready to be written row by row.
 struct Inputs<'a> {
     batch: &'a WriteBatch,
-    match_on: usize,
+    match_on: Option<usize>,
     columns: Vec<Cells<'a>>,
     /// `"name":` of each column.
     names: Vec<Vec<u8>>,
@@ -87,7 +106,7 @@ struct Inputs<'a> {
 }
 
 impl<'a> Inputs<'a> {
-    fn of(batch: &'a WriteBatch, match_on: usize, trace: Trace) -> Self {
+    fn of(batch: &'a WriteBatch, match_on: Option<usize>, trace: Trace) -> Self {
         let fields = &batch.payload.fields;
         let schema = fields.schema_ref();
         let name = |name: &String| {
@@ -97,7 +116,7 @@ impl<'a> Inputs<'a> {
             text
         };
         let mut head = b"{".to_vec();
-        if batch.record_ids.is_empty() {
+        if let (true, Some(match_on)) = (batch.record_ids.is_empty(), match_on) {
             head.extend_from_slice(b"\"idProperty\":");
             push_string(schema.field(match_on).name(), &mut head);
             head.push(b',');
@@ -115,16 +134,20 @@ impl<'a> Inputs<'a> {
 
     fn push(&self, row: usize, body: &mut Vec<u8>) -> Result<()> {
         let payload = &self.batch.payload;
-        if payload.is_absent(self.match_on, row) || self.columns[self.match_on].is_null(row) {
+        let unfound = self.match_on.is_some_and(|column| {
+            payload.is_absent(column, row) || self.columns[column].is_null(row)
+        });
+        if unfound || (self.match_on.is_none() && self.batch.record_ids.is_empty()) {
             let message = format!("row {row} of a call has no value to find its record by");
             return Err(Error::new(&E2016_CALL, message));
         }
         body.extend_from_slice(&self.head);
         // Writing to a Vec cannot fail.
         let _ = write!(body, "{row}\",\"id\":");
-        match self.batch.record_ids.get(row) {
-            Some(id) => push_string(id, body),
-            None => self.columns[self.match_on].push_string(row, body),
+        match (self.batch.record_ids.get(row), self.match_on) {
+            (Some(id), _) => push_string(id, body),
+            (None, Some(column)) => self.columns[column].push_string(row, body),
+            (None, None) => push_string("", body),
         }
         body.extend_from_slice(b",\"properties\":{");
         let mut first = true;
@@ -145,10 +168,11 @@ impl<'a> Inputs<'a> {
 }
 
 /// The `id` a row was sent with.
-pub(super) fn sent_id(batch: &WriteBatch, match_on: usize, row: usize) -> String {
+pub(super) fn sent_id(batch: &WriteBatch, match_on: Option<usize>, row: usize) -> String {
     if let Some(id) = batch.record_ids.get(row) {
         return id.clone();
     }
+    let Some(match_on) = match_on else { return String::new() };
     let mut text = Vec::new();
     Cells::new(batch.payload.fields.column(match_on), SPELLING).push_string(row, &mut text);
     serde_json::from_slice(&text).unwrap_or_default()

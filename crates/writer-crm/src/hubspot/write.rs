@@ -1,6 +1,6 @@
 //! From HubSpot's answer to one outcome per row.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use flow::{Outcome, Receipt, Result, WriteBatch};
 use writer::{Outcomes, Reply};
@@ -20,7 +20,7 @@ const ID_CHARS_MAX: usize = 64;
 pub(super) fn receipt(
     reply: &Reply,
     judge: Judge<'_>,
-    (batch, match_on): (&WriteBatch, usize),
+    (batch, match_on): (&WriteBatch, Option<usize>),
     trace: Trace,
 ) -> Result<Receipt> {
     // An HTML page or a cut body is no JSON object; `[]` would pass for an empty one.
@@ -62,6 +62,49 @@ pub(super) fn receipt(
     Ok(outcomes.receipt(if silent { "empty answer" } else { "no answer for the row" }))
 }
 
+/// Reads the answer to an archive that says success. HubSpot answers with an empty body, also about records that were not
+/// there; where it says more, whoever it complains about was not archived.
+///
+/// # Errors
+/// When there is a body and it cannot be read.
+pub(super) fn archived(reply: &Reply, judge: Judge<'_>, batch: &WriteBatch) -> Result<Receipt> {
+    let rows = batch.payload.rows();
+    let answer: BatchAnswer = match reply.body.trim_ascii() {
+        [] if reply.status == 204 && reply.fault.is_none() => BatchAnswer::default(),
+        body if reply.fault.is_none() && body.first() == Some(&b'{') => {
+            let answer: BatchAnswer =
+                serde_json::from_slice(body).map_err(|_| judge.unreadable(reply))?;
+            if answer.errors.0.is_empty() {
+                return Err(judge.unreadable(reply));
+            }
+            answer
+        }
+        _ => return Err(judge.unreadable(reply)),
+    };
+    let trace = Trace { call: 0, rows };
+    let mut by_id = ById { batch, match_on: None, rows: None };
+    let mut outcomes = Outcomes::new(rows);
+    for complaint in &answer.errors.0 {
+        let named = rows_of(complaint, trace, &mut by_id);
+        if named.is_empty() {
+            // About some row, and nobody knows which: none of them counts as archived.
+            return Err(judge.unreadable(reply));
+        }
+        for row in named {
+            outcomes.set(Some(row), judge.row(complaint));
+        }
+    }
+    let complained: HashSet<usize> =
+        answer.errors.0.iter().flat_map(|one| rows_of(one, trace, &mut by_id)).collect();
+    for (row, id) in
+        batch.record_ids.iter().enumerate().filter(|(row, _)| !complained.contains(row))
+    {
+        let remote_id = Some(id.clone());
+        outcomes.set(Some(row), Outcome::Delivered { created: Some(false), remote_id });
+    }
+    Ok(outcomes.receipt("no answer for the record"))
+}
+
 fn delivered(row: &ResultRow, batch: &WriteBatch) -> Outcome {
     // An update cannot make a record, and does not say so.
     let created = if batch.record_ids.is_empty() { row.new } else { Some(false) };
@@ -86,7 +129,7 @@ fn rows_of(complaint: &Complaint, trace: Trace, by_id: &mut ById<'_>) -> Vec<usi
 /// Finds rows by the id they were sent with, letter case aside; built only when an answer needs it.
 struct ById<'a> {
     batch: &'a WriteBatch,
-    match_on: usize,
+    match_on: Option<usize>,
     /// `None` marks an id that two rows share.
     rows: Option<HashMap<String, Option<usize>>>,
 }
@@ -113,7 +156,7 @@ impl ById<'_> {
             return self.row(held.id.0.as_deref()?);
         }
         let schema = self.batch.payload.fields.schema();
-        let value = held.properties.get(schema.field(self.match_on).name())?;
+        let value = held.properties.get(schema.field(self.match_on?).name())?;
         self.row(value.0.as_deref()?)
     }
 }

@@ -6,6 +6,7 @@ mod not_yet;
 mod ownership;
 mod parts;
 mod privacy;
+mod removed;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -24,8 +25,7 @@ use super::written::Freshness;
 use parts::Parts;
 
 use crate::codes::{
-    E0102_UNKNOWN_CONNECTION, E0103_CONNECTION_SIDE, E0109_MIRROR_WITHOUT_REMOVED,
-    E0110_MIRROR_ON_WATERMARK, E0111_MATCH_ON_NEEDED, E0113_BATCH_TOO_LARGE,
+    E0102_UNKNOWN_CONNECTION, E0103_CONNECTION_SIDE, E0111_MATCH_ON_NEEDED, E0113_BATCH_TOO_LARGE,
     E0114_MODE_NOT_POSSIBLE, E0116_SCHEDULE, E0117_FRESHNESS,
 };
 use crate::diagnostic::Diagnostic;
@@ -59,13 +59,13 @@ pub(super) fn sync(
     problems.extend(not_yet::sync(node));
     let parts = Parts::read(node, setting.well_formed, problems);
     let model = model::check(node, setting, opened, problems);
-    mirror(node, parts.mode, problems);
     match_on(node, parts.mode, problems);
     guards::check(node, (parts.mode, &parts.guards), problems);
     calendar(node, parts.freshness.as_ref(), problems);
     let limits = limits(node, setting, opened, problems);
     within_limits(node, &parts, limits.as_ref(), problems);
-    let checked = parts.assemble(node, model?)?;
+    let removed = parts.removed(node, limits.as_ref(), problems);
+    let checked = parts.assemble(node, model?, removed)?;
     problems.extend(privacy::check(node, &checked));
     mapping(&checked, problems);
     Some(checked)
@@ -130,29 +130,6 @@ fn connection<'a>(
             .at(place, "not in outflow.yml")
             .with_help(help))
         }
-    }
-}
-
-fn mirror(node: &Node, mode: Option<Mode>, problems: &mut Vec<Diagnostic>) {
-    let Some(entry) = node.entry("mode").filter(|_| mode == Some(Mode::Mirror)) else { return };
-    if node.entry("removed").is_none() {
-        problems.push(
-            Diagnostic::error(&E0109_MIRROR_WITHOUT_REMOVED, "`mode: mirror` needs `removed:`")
-                .at(entry.value_place(), "a mirror acts on removed rows"),
-        );
-    }
-    let method = node.entry_at(&["changes", "method"]);
-    let bare = node.entry_at(&["changes", "removed_when"]).is_none();
-    if let Some(method) = method.filter(|entry| bare && entry.value.as_text() == Some("watermark"))
-    {
-        problems.push(
-            Diagnostic::error(
-                &E0110_MIRROR_ON_WATERMARK,
-                "a mirror cannot see removed rows through a watermark",
-            )
-            .at(method.value_place(), "shows no removals")
-            .at(entry.value_place(), "needs to see them"),
-        );
     }
 }
 
@@ -238,11 +215,15 @@ fn within_limits(
             .at(entry.value_place(), format!("more than {}", limits.rows_max)),
         );
     }
+    // A mirror is upserts, and removals, which are checked with `removed`.
+    let mirror = limits.modes.contains(&Mode::Upsert).then_some(Mode::Mirror);
+    let mut possible = limits.modes.to_vec();
+    possible.extend(mirror.filter(|mirror| !limits.modes.contains(mirror)));
     if let Some((mode, entry)) = parts.mode.zip(node.entry("mode"))
-        && !limits.modes.contains(&mode)
+        && !possible.contains(&mode)
         && !problems.iter().any(|problem| problem.place() == Some(&entry.place))
     {
-        let modes = list(limits.modes.iter().map(|mode| mode.as_str()));
+        let modes = list(possible.iter().map(|mode| mode.as_str()));
         problems.push(
             Diagnostic::error(
                 &E0114_MODE_NOT_POSSIBLE,

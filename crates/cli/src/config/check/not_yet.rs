@@ -28,23 +28,12 @@ const GUARD: &str = "remove it; `outflow plan` shows what a run would do";
 
 const SYNC: &[NotYet] = &[
     NotYet {
-        path: &["mode"],
-        values: Values::Only(&["update", "create", "mirror", "append", "delete"]),
-        what: "a mode other than `upsert`",
-        help: "use `mode: upsert`",
-    },
-    NotYet {
         path: &["changes", "method"],
         values: Values::Only(&["log"]),
         what: "`method: log`",
         help: "use `method: watermark` with a progress column, or `method: snapshot`",
     },
     any(&["changes", "start"], "`changes.start`", "leave the older rows out in the model's SQL"),
-    any(
-        &["changes", "removed_when"],
-        "`changes.removed_when`",
-        "rows that left the model are not acted on",
-    ),
     NotYet {
         path: &["changes", "store"],
         values: Values::Only(&["warehouse"]),
@@ -52,7 +41,6 @@ const SYNC: &[NotYet] = &[
         help: "remove `store`; the ledger finds what changed",
     },
     any(&["model", "dbt"], "a dbt model", "name the relation that dbt builds with `table:`"),
-    any(&["removed"], "`removed`", "remove it; rows that left the model are not acted on"),
     any(&["mappings", "*", "lookup"], "`lookup`", "join the other record's id into the model"),
     NotYet {
         path: &["mappings", "*", "only_if_empty"],
@@ -66,8 +54,6 @@ const SYNC: &[NotYet] = &[
         what: "`only_on_create`",
         help: "remove the field, or let the sync own it",
     },
-    any(&["guards", "max_removed"], "the guard `max_removed`", GUARD),
-    any(&["guards", "max_removed_floor"], "the guard `max_removed_floor`", GUARD),
     any(&["guards", "max_null_out"], "the guard `max_null_out`", GUARD),
     NotYet {
         path: &["delivery", "api"],

@@ -14,7 +14,7 @@ pub(crate) fn check(syncs: &[CheckedSync]) -> Vec<Diagnostic> {
     for sync in syncs.iter().filter(|sync| sync.enabled) {
         let name = sync.sync.name.as_str();
         let (destination, object) = (sync.sync.destination.as_str(), sync.sync.object.as_str());
-        for (field, place) in &sync.places.mappings {
+        for (field, place) in sync.places.mappings.iter().chain(&sync.places.removed_set) {
             // A field both find records by has the same value in both.
             if sync.sync.match_on.iter().any(|(matched, _)| matched == field) {
                 continue;

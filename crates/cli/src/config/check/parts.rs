@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
-use flow::{Changes, Mode};
+use engine::{RemovalLimit, Removed};
+use flow::{Changes, Limits, Mode};
 use serde::de::DeserializeOwned;
 
 use super::model::Model;
+use super::removed;
 use crate::codes::E0019_SCHEMA_BUG;
 use crate::config::amount::Share;
 use crate::config::checked::{CheckedSync, Places};
@@ -13,7 +15,7 @@ use crate::config::file::Place;
 use crate::config::node::{Entry, Node};
 use crate::config::written::{
     ChangesSection, DeliverySection, DestinationSection, FirstRun, Freshness, Guards, Name,
-    OnReject, PrivacySection, Schedule,
+    OnReject, PrivacySection, RemovedSection, Schedule,
 };
 use crate::diagnostic::Diagnostic;
 
@@ -24,6 +26,7 @@ pub(super) struct Parts {
     changes: Option<ChangesSection>,
     destination: Option<DestinationSection>,
     mappings: Option<transform::Mappings>,
+    removed: Option<RemovedSection>,
     schedule: Option<Schedule>,
     pub(super) delivery: DeliverySection,
     pub(super) guards: Guards,
@@ -42,6 +45,7 @@ impl Parts {
             changes: sections.read("changes"),
             destination: sections.read("destination"),
             mappings: sections.read("mappings"),
+            removed: sections.read("removed"),
             schedule: sections.read("schedule"),
             delivery: sections.read("delivery").unwrap_or_default(),
             guards: sections.read("guards").unwrap_or_default(),
@@ -50,8 +54,27 @@ impl Parts {
         }
     }
 
+    /// What becomes of rows that left the model.
+    pub(super) fn removed(
+        &self,
+        node: &Node,
+        limits: Option<&Limits>,
+        problems: &mut Vec<Diagnostic>,
+    ) -> Option<Removed> {
+        let match_on = self.destination.as_ref().and_then(|one| one.match_on.as_ref());
+        let about = removed::About { node, mode: self.mode, limits, match_on };
+        let removed = removed::check(&about, self.removed.as_ref(), problems)?;
+        Some(Removed { limit: removal_limit(&self.guards), ..removed })
+    }
+
     /// The checked sync; `None` when a part that it needs is not there.
-    pub(super) fn assemble(self, node: &Node, model: Model) -> Option<CheckedSync> {
+    pub(super) fn assemble(
+        self,
+        node: &Node,
+        model: Model,
+        removed: Option<Removed>,
+    ) -> Option<CheckedSync> {
+        let removed_when = text_at(node, &["changes", "removed_when"]);
         let places = places(node, model.place)?;
         let destination = self.destination?;
         let changes = self.changes?;
@@ -62,7 +85,7 @@ impl Parts {
                 relation: model.relation,
                 primary_key: model.primary_key,
                 changes: flow_changes(changes)?,
-                removed_when: None,
+                removed_when,
             }),
             source: model.connection,
             destination: destination.connection.0,
@@ -70,6 +93,7 @@ impl Parts {
             match_on: destination.match_on.map(|pairs| pairs.0).unwrap_or_default(),
             mode: self.mode?,
             mappings: self.mappings?,
+            removed,
             delivery: engine::Delivery {
                 batch_rows: self.delivery.batch_rows,
                 max_concurrency: self.delivery.max_concurrency,
@@ -104,6 +128,9 @@ fn places(node: &Node, relation: Place) -> Option<Places> {
         object: place(&["destination", "object"])?,
         match_on: pair_places(node),
         mappings: key_places(node.entry("mappings")),
+        removed_when: place(&["changes", "removed_when"]),
+        removed_action: place(&["removed", "action"]),
+        removed_set: key_places(node.entry_at(&["removed", "set"])),
         deny_columns: place(&["privacy", "deny_columns"]),
     })
 }
@@ -134,6 +161,14 @@ impl Sections<'_> {
             }
         }
     }
+}
+
+/// What a guard allows is allowed at the moment of removal, too.
+fn removal_limit(guards: &Guards) -> RemovalLimit {
+    guards.max_removed.as_ref().map_or_else(RemovalLimit::default, |share| RemovalLimit {
+        share: share.0,
+        floor: guards.max_removed_floor.unwrap_or(0),
+    })
 }
 
 fn engine_guards(guards: &Guards) -> engine::Guards {
@@ -174,7 +209,11 @@ fn compare_every_micros(changes: &ChangesSection) -> Option<i64> {
 }
 
 fn text(node: &Node, key: &str) -> Option<String> {
-    node.entry(key).and_then(|entry| entry.value.as_text()).map(str::to_owned)
+    text_at(node, &[key])
+}
+
+fn text_at(node: &Node, path: &[&str]) -> Option<String> {
+    node.entry_at(path).and_then(|entry| entry.value.as_text()).map(str::to_owned)
 }
 
 fn tags(node: &Node) -> Vec<String> {

@@ -113,16 +113,12 @@ fn what_the_parts_mean_together_is_checked() {
                 (S, "mode: upsert", "mode: mirror"),
                 (S, "  method: watermark\n  column: updated_at\n  lag: 5m", "  method: snapshot"),
             ],
-            &["E0040 syncs/usage.yml:17:1", "E0109 syncs/usage.yml:17:7"],
+            &["E0109 syncs/usage.yml:17:7"],
         ),
         (
             "a mirror on a bare watermark",
             &[(S, "mode: upsert", "mode: mirror\nremoved: { action: delete }")],
-            &[
-                "E0110 syncs/usage.yml:11:11",
-                "E0040 syncs/usage.yml:19:1",
-                "E0040 syncs/usage.yml:20:1",
-            ],
+            &["E0110 syncs/usage.yml:11:11"],
         ),
     ]);
     insta::assert_snapshot!(seen);
@@ -131,7 +127,6 @@ fn what_the_parts_mean_together_is_checked() {
 #[test]
 fn what_this_version_cannot_do_is_refused_and_never_ignored() {
     let seen = broken(&[
-        ("another mode", &[(S, "mode: upsert", "mode: update")], &["E0040 syncs/usage.yml:19:1"]),
         (
             "the log",
             &[(
@@ -146,11 +141,7 @@ fn what_this_version_cannot_do_is_refused_and_never_ignored() {
             &[(S, "  table: analytics.users", "  dbt: fct_users")],
             &["E0040 syncs/usage.yml:8:3"],
         ),
-        (
-            "removed_when and start",
-            &[(S, "  lag: 5m", "  removed_when: gone\n  start: \"2026-01-01\"")],
-            &["E0040 syncs/usage.yml:13:3", "E0040 syncs/usage.yml:14:3"],
-        ),
+        ("start", &[(S, "  lag: 5m", "  start: \"2026-01-01\"")], &["E0040 syncs/usage.yml:13:3"]),
         (
             "a lookup",
             &[(
@@ -175,7 +166,7 @@ fn what_this_version_cannot_do_is_refused_and_never_ignored() {
                 (
                     P,
                     "    on_reject: quarantine",
-                    "    on_reject: quarantine\n  guards: { max_removed: 5% }",
+                    "    on_reject: quarantine\n  guards: { max_null_out: 5% }",
                 ),
                 (
                     "syncs/b.yml",

@@ -7,6 +7,7 @@ mod broken_shapes;
 mod guards;
 mod mutation;
 mod online;
+mod removed;
 mod secrets;
 mod valid;
 

@@ -14,7 +14,7 @@ use serde::{Deserialize, Deserializer, de};
 pub(super) use project::{Backend, ProjectFile, SimulatorOptions, StateSection};
 pub(super) use sync::{
     ChangesSection, DeliverySection, DestinationSection, FirstRun, Freshness, Guards, OnReject,
-    PrivacySection, Schedule, SyncFile,
+    PrivacySection, RemovedAction, RemovedSection, Schedule, SyncFile,
 };
 
 /// The form of names of syncs, connections, environments and variables.
@@ -101,7 +101,7 @@ impl JsonSchema for OneOrMore {
 
 /// Pairs of destination field and model column, in the order written.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Pairs(pub(super) Vec<(String, String)>);
+pub(crate) struct Pairs(pub(crate) Vec<(String, String)>);
 
 impl<'de> Deserialize<'de> for Pairs {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -87,8 +87,9 @@ pub(crate) enum ChangesSection {
         /// Where the first run begins.
         #[expect(dead_code, reason = "refused before it is read")]
         start: Option<String>,
-        /// A condition that says that a row counts as removed.
-        #[expect(dead_code, reason = "refused before it is read")]
+        /// A condition in SQL: a row for which it is true counts as removed.
+        #[expect(dead_code, reason = "read as text, with the model")]
+        #[schemars(length(min = 1))]
         removed_when: Option<String>,
         /// A compare of every row now and then, for changes that the progress column does not show.
         reconcile: Option<Reconcile>,
@@ -98,6 +99,10 @@ pub(crate) enum ChangesSection {
         /// Where the comparison is done.
         #[expect(dead_code, reason = "says what is always so, or is refused")]
         store: Option<SnapshotStore>,
+        /// A condition in SQL: a row for which it is true counts as removed.
+        #[expect(dead_code, reason = "read as text, with the model")]
+        #[schemars(length(min = 1))]
+        removed_when: Option<String>,
     },
     /// Logical replication.
     Log {
@@ -159,23 +164,21 @@ pub(crate) struct DestinationSection {
     pub(crate) match_on: Option<Pairs>,
 }
 
-/// What becomes of the record of a row that left the model.
-#[derive(JsonSchema)]
+/// What becomes of the record of a row that left the model, with `mode: mirror`.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "`removed` is refused before it is read")]
 pub(crate) struct RemovedSection {
     /// What is done.
-    action: RemovedAction,
-    /// Fields to set with `action: update`.
-    set: Option<serde_json::Map<String, Value>>,
-    /// The row must be gone for so long.
-    grace: Option<Duration>,
+    pub(crate) action: RemovedAction,
+    /// Fields to set with `action: update`: the value itself, or `{ run: started_at }`.
+    pub(crate) set: Option<serde_json::Map<String, Value>>,
+    /// The row must be missing in two complete reads that far apart.
+    pub(crate) grace: Option<Duration>,
 }
 
 /// What is done with the record of a row that left the model.
-#[derive(JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-#[expect(dead_code, reason = "`removed` is refused before it is read")]
 pub(crate) enum RemovedAction {
     /// It is deleted.
     Delete,

@@ -119,6 +119,7 @@ impl Life {
             match_on: oracle::match_on(),
             mode: Mode::Upsert,
             mappings: oracle::mappings(state.tag),
+            removed: None,
             delivery: Delivery {
                 batch_rows: Some(weather.batch_rows),
                 max_concurrency: Some(weather.concurrency),

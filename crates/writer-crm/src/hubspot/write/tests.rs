@@ -35,7 +35,7 @@ fn read(emails: &[&str], body: &str) -> Result<Receipt, Error> {
     };
     let judge = Judge { token: &token, now_micros: 0, rows: emails.len() };
     let trace = Trace { call: 5, rows: emails.len() };
-    receipt(&reply, judge, (&batch(emails), 0), trace)
+    receipt(&reply, judge, (&batch(emails), Some(0)), trace)
 }
 
 /// One word per row: `new 7`, `old 7`, `R201 field: message`, `retry reason`, `? reason`.
