@@ -182,11 +182,20 @@ impl Bench {
         answer.inspect_err(|error| self.shows_no_secret(error))
     }
 
+    /// Writes rows that must land, in as few writes as that takes.
     async fn lands(&self, rows: &Rows) {
-        let receipt = self.write(rows).await.expect("an answer");
-        for outcome in &receipt.outcomes {
-            assert!(is_landed(outcome), "{}: {outcome:?}", self.name);
+        let writes = rows.chunks(self.rows_max()).map(<[_]>::to_vec);
+        for part in writes.chain(rows.is_empty().then(Vec::new)) {
+            let receipt = self.write(&part).await.expect("an answer");
+            for outcome in &receipt.outcomes {
+                assert!(is_landed(outcome), "{}: {outcome:?}", self.name);
+            }
         }
+    }
+
+    /// Two rows, where one write takes two.
+    fn few(&self) -> usize {
+        self.rows_max().min(2)
     }
 
     fn shows_no_secret(&self, error: &Error) {
@@ -239,7 +248,9 @@ async fn one_row_and_a_full_call_land(bench: &Bench) {
     let before = bench.requests().await;
     bench.lands(&bench.rows(bench.rows_max(), "second")).await;
     let one_call = bench.requests().await == before + 1;
-    assert!(one_call || bench.knows_only_jobs(), "{}: one call", bench.name);
+    // One record alone may have to be looked up first.
+    let looked_up = bench.limits.attribution == Attribution::Single;
+    assert!(one_call || looked_up || bench.knows_only_jobs(), "{}: one call", bench.name);
     let held = bench.held().await;
     assert_eq!(held.len(), bench.rows_max(), "{}: the first row was updated", bench.name);
     assert!(held.values().all(|text| text.as_deref() == Some("second")), "{held:?}");
@@ -285,7 +296,7 @@ async fn a_record_addressed_by_its_id_is_renamed(bench: &Bench) {
     if !bench.limits.renames {
         return;
     }
-    let mut rows = bench.rows(2, "before");
+    let mut rows = bench.rows(bench.few(), "before");
     let receipt = bench.write(&rows).await.expect("an answer");
     let record_ids: Option<Vec<String>> = receipt
         .outcomes
@@ -295,9 +306,11 @@ async fn a_record_addressed_by_its_id_is_renamed(bench: &Bench) {
             _ => None,
         })
         .collect();
-    let names = bench.found_by(4);
-    rows[0].0.clone_from(&names[2]);
-    rows[1].0.clone_from(&names[3]);
+    let names = bench.found_by(2 * rows.len());
+    let new_names = &names[rows.len()..];
+    for (row, name) in rows.iter_mut().zip(new_names) {
+        row.0.clone_from(name);
+    }
     let mut batch = bench.batch(&bench.text, &rows);
     batch.record_ids = record_ids.expect("a destination that renames gives record ids");
     let receipt = bench.destination.write(&batch).await.expect("an answer");
@@ -306,7 +319,7 @@ async fn a_record_addressed_by_its_id_is_renamed(bench: &Bench) {
         assert!(renamed, "{}: {outcome:?}", bench.name);
     }
     let held: Vec<String> = bench.held().await.into_keys().collect();
-    assert_eq!(held, names[2..], "{}: renamed, not doubled", bench.name);
+    assert_eq!(held, new_names, "{}: renamed, not doubled", bench.name);
 }
 
 /// The destination may refuse the row or the whole call; after splitting, exactly the bad row is refused.
@@ -379,7 +392,7 @@ async fn bent_answers_name_no_wrong_row(bench: &Bench) {
 }
 
 async fn refused_credentials_change_nothing(bench: &Bench) {
-    let rows = bench.rows(2, "text");
+    let rows = bench.rows(bench.few(), "text");
     bench.fault("do=unauthorized;times=2").await;
     let error = bench.destination.describe(&bench.object).await.expect_err("refused");
     bench.shows_no_secret(&error);
@@ -392,7 +405,7 @@ async fn refused_credentials_change_nothing(bench: &Bench) {
 
 /// D4: what may have been applied says so, and the same call made again makes no second record.
 async fn unclear_answers_are_ambiguous_and_repeatable(bench: &Bench) {
-    let rows = bench.rows(2, "text");
+    let rows = bench.rows(bench.few(), "text");
     for rule in [
         "do=apply-then-reset",
         "do=apply-then-status:500",

@@ -3,13 +3,41 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BooleanArray, Date32Array, Decimal128Array, Float64Array, Int64Array, StringArray,
-    TimestampMicrosecondArray, new_null_array,
+    ArrayRef, BooleanArray, Date32Array, Decimal128Array, Float64Array, Int64Array, RecordBatch,
+    RecordBatchOptions, StringArray, TimestampMicrosecondArray, new_null_array,
 };
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Field, TimeUnit};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use chrono::{DateTime, NaiveDate, NaiveDateTime};
+use flow::{Error, Result};
 use serde_json::Value;
+
+use crate::codes::E2016_CALL;
+
+/// The columns of `fields` with a row per record; `member` gives a record's value of a field. All may be NULL.
+///
+/// # Errors
+/// [`E2016_CALL`] when a column is of a type that no payload has.
+pub fn records(
+    fields: &SchemaRef,
+    rows: usize,
+    separator: &str,
+    member: impl Fn(usize, &Field) -> Option<Value>,
+) -> Result<RecordBatch> {
+    let mut columns: Vec<ArrayRef> = Vec::with_capacity(fields.fields().len());
+    for field in fields.fields() {
+        let values: Vec<Option<Value>> = (0..rows).map(|row| member(row, field)).collect();
+        let values: Vec<Option<&Value>> = values.iter().map(Option::as_ref).collect();
+        columns.push(column(field, &values, separator));
+    }
+    let nullable = fields.fields().iter().map(|field| field.as_ref().clone().with_nullable(true));
+    let schema = Schema::new_with_metadata(nullable.collect::<Vec<_>>(), fields.metadata().clone());
+    let options = RecordBatchOptions::new().with_row_count(Some(rows));
+    RecordBatch::try_new_with_options(Arc::new(schema), columns, &options).map_err(|error| {
+        let message = "fields of a type that no payload has were asked for";
+        Error::new(&E2016_CALL, message).with_source(error)
+    })
+}
 
 /// One column of `field`'s type, a cell per value. What is missing, null, an empty text in a column that is not text,
 /// or of another form than the type is NULL.

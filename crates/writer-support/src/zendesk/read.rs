@@ -3,10 +3,9 @@
 use std::collections::HashMap;
 
 use async_trait::async_trait;
-use flow::arrow::array::{ArrayRef, RecordBatch};
 use flow::{Error, Found, ReadBack, ReadsBack, Records, Result, text_at};
 use serde_json::Value;
-use writer::codes::{E2016_CALL, E2017_NOT_OFFERED};
+use writer::codes::E2017_NOT_OFFERED;
 use writer::{Method, Request, decode, percent, text};
 
 use super::Zendesk;
@@ -113,26 +112,8 @@ impl ReadsBack for Zendesk {
             }
         };
         let records = self.records(object, &by, &tokens).await?;
-        let columns: Vec<ArrayRef> = asked
-            .fields
-            .fields()
-            .iter()
-            .map(|field| {
-                let values: Vec<Option<&Value>> = records
-                    .iter()
-                    .map(|found| member(object, found.first()?, field.name()))
-                    .collect();
-                decode::column(field, &values, ";")
-            })
-            .collect();
-        let fields = RecordBatch::try_new_with_options(
-            asked.fields.clone(),
-            columns,
-            &flow::arrow::array::RecordBatchOptions::new().with_row_count(Some(records.len())),
-        );
-        let fields = fields.map_err(|error| {
-            Error::new(&E2016_CALL, "fields of a type that no payload has were asked for")
-                .with_source(error)
+        let fields = decode::records(&asked.fields, records.len(), ";", |row, field| {
+            member(object, records[row].first()?, field.name()).cloned()
         })?;
         let ids =
             |found: &Vec<Value>| found.iter().filter_map(|record| text(record, "id")).collect();

@@ -6,7 +6,7 @@ use flow::{Field, FieldKind, ObjectSchema};
 pub(super) fn roomiest_text(schema: &ObjectSchema) -> Option<Field> {
     let mut roomiest: Option<(usize, &Field)> = None;
     for field in schema.fields.iter().filter(|field| !field.unique && !field.read_only) {
-        if field.required {
+        if field.required || field.name.starts_with("associations.") {
             continue;
         }
         if let FieldKind::Text { chars_max } = &field.kind {

@@ -25,6 +25,8 @@ struct Asked<'a> {
     account: &'a Account,
     call: &'a Call,
     query: BTreeMap<String, String>,
+    /// The call's own address, without its query.
+    at: String,
     body: &'a Bytes,
 }
 
@@ -41,7 +43,9 @@ pub(super) async fn dispatch(
         let (name, value) = pair.split_once('=')?;
         Some((decoded(name), decoded(value)))
     });
-    let asked = Asked { account: &account, call: &call, query: query.collect(), body: &body };
+    let host = head.headers.get("host").and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let at = format!("http://{host}{}", head.uri.path());
+    let asked = Asked { account: &account, call: &call, query: query.collect(), at, body: &body };
     let parts = parts(head.uri.path());
     let object = match parts.first().copied() {
         Some(object @ ("users" | "organizations" | "tickets")) => object,
@@ -139,7 +143,7 @@ impl Asked<'_> {
             list(
                 object,
                 records.into_iter().map(|record| table.view(record)).collect(),
-                &self.query,
+                (&self.query, &self.at),
             )
         })
     }
@@ -181,7 +185,11 @@ impl Asked<'_> {
                 }
                 _ => return bad_request("query or external_id is missing"),
             };
-            list(object, found.into_iter().map(|record| table.view(record)).collect(), &self.query)
+            list(
+                object,
+                found.into_iter().map(|record| table.view(record)).collect(),
+                (&self.query, &self.at),
+            )
         })
     }
 
@@ -298,7 +306,7 @@ impl Asked<'_> {
         match (method.as_str(), parts) {
             ("GET", [_]) => {
                 let each = known.iter().map(|key| json!({ "key": key, "title": key }));
-                list("custom_objects", each.collect(), &self.query)
+                list("custom_objects", each.collect(), (&self.query, &self.at))
             }
             (_, [_, key, ..]) if !known.iter().any(|one| one == key) => not_found(),
             ("GET", [_, key, "fields"]) => self.fields(key, "custom_object_fields"),
@@ -312,7 +320,7 @@ impl Asked<'_> {
                         _ => table.all().iter().filter(|record| !record.deleted).collect(),
                     };
                 let found = found.into_iter().map(|record| table.view(record)).collect();
-                list("custom_object_records", found, &self.query)
+                list("custom_object_records", found, (&self.query, &self.at))
             }),
             ("POST", [_, key, "jobs"]) => {
                 let body = self.json().unwrap_or_default();
@@ -347,7 +355,7 @@ impl Asked<'_> {
             }
             ("GET", ["job_statuses"]) => {
                 let inner = self.inner();
-                list("job_statuses", inner.jobs.list(options, self.now()), &self.query)
+                list("job_statuses", inner.jobs.list(options, self.now()), (&self.query, &self.at))
             }
             ("GET", ["job_statuses", "show_many"]) => {
                 let inner = self.inner();
@@ -375,7 +383,11 @@ impl Asked<'_> {
     fn fields(&self, object: &str, name: &str) -> Response {
         self.with(object, |table| {
             let fields = table.fields.iter().enumerate();
-            list(name, fields.map(|(number, field)| field.view(number)).collect(), &self.query)
+            list(
+                name,
+                fields.map(|(number, field)| field.view(number)).collect(),
+                (&self.query, &self.at),
+            )
         })
     }
 

@@ -42,8 +42,12 @@ pub(super) fn refused(refused: &Refused) -> Response {
     )
 }
 
-/// A list, with a cursor where the query asks for one, else in pages.
-pub(super) fn list(name: &str, items: Vec<Value>, query: &BTreeMap<String, String>) -> Response {
+/// A list, with a cursor where the query asks for one, else in pages. Whoever follows `at` sees more of it.
+pub(super) fn list(
+    name: &str,
+    items: Vec<Value>,
+    (query, at): (&BTreeMap<String, String>, &str),
+) -> Response {
     let number = |key: &str| query.get(key).and_then(|text| text.parse::<usize>().ok());
     let total = items.len();
     if let Some(size) = number("page[size]") {
@@ -54,7 +58,7 @@ pub(super) fn list(name: &str, items: Vec<Value>, query: &BTreeMap<String, Strin
         let page: Vec<Value> = items.into_iter().skip(from).take(size).collect();
         let next = from + page.len();
         let more = next < total;
-        let link = format!("/api/v2/{name}.json?page[size]={size}&page[after]=c{next}");
+        let link = format!("{at}?page[size]={size}&page[after]=c{next}");
         return answer(
             200,
             &json!({
@@ -68,6 +72,6 @@ pub(super) fn list(name: &str, items: Vec<Value>, query: &BTreeMap<String, Strin
     let page = number("page").unwrap_or(1).max(1);
     let shown: Vec<Value> = items.into_iter().skip((page - 1) * size).take(size).collect();
     let more = page * size < total;
-    let next = more.then(|| format!("/api/v2/{name}.json?page={}", page + 1));
+    let next = more.then(|| format!("{at}?page={}&per_page={size}", page + 1));
     answer(200, &json!({ name: shown, "count": total, "next_page": next, "previous_page": null }))
 }
