@@ -15,12 +15,12 @@ use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use flow::metrics::Metrics;
 use flow::{
     Attribution, Clock, Destination, Error, Field, FieldKind, Kind, Limits, Mode, NullRule,
-    ObjectSchema, Outcome, Payload, Receipt, Retry, WriteBatch,
+    Outcome, Payload, Receipt, Retry, WriteBatch,
 };
 use serde_json::Value;
 use simulator::{Running, Settings};
 
-use self::fields::{assert_each_field_is_listed_once, roomiest_text};
+use self::fields::{assert_each_field_is_listed_once, roomiest_text, value_of};
 use self::jobs::MemoryJournal;
 use crate::{BaseUrl, Client, ClientOptions, DestinationKind, Method, OpenArgs, Request};
 
@@ -453,16 +453,6 @@ async fn an_unreachable_destination_was_sent_nothing(kind: &DestinationKind) {
 
 fn is_landed(outcome: &Outcome) -> bool {
     matches!(outcome, Outcome::Delivered { .. } | Outcome::AcceptedUnverified { .. })
-}
-
-/// The first member of that name anywhere in a record.
-fn value_of(record: &Value, name: &str) -> Option<String> {
-    let members = record.as_object()?;
-    match members.get(name) {
-        Some(Value::String(text)) => Some(text.clone()),
-        Some(Value::Number(number)) => Some(number.to_string()),
-        _ => members.values().find_map(|member| value_of(member, name)),
-    }
 }
 
 /// Opens the destination at `url`, with the secret for every option it cannot do without.

@@ -1,6 +1,7 @@
-//! Choosing the fields the suite writes from what a destination describes.
+//! Choosing the fields the suite writes from what a destination describes, and finding them in what it holds.
 
 use flow::{Field, FieldKind, ObjectSchema};
+use serde_json::Value;
 
 /// The text field with the most room, so that any text of the suite fits.
 pub(super) fn roomiest_text(schema: &ObjectSchema) -> Option<Field> {
@@ -24,4 +25,14 @@ pub(super) fn assert_each_field_is_listed_once(name: &str, schema: &ObjectSchema
     let mut names: Vec<&str> = schema.fields.iter().map(|field| field.name.as_str()).collect();
     names.sort_unstable();
     assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "{name}: a field is listed twice");
+}
+
+/// The first member of that name anywhere in a record.
+pub(super) fn value_of(record: &Value, name: &str) -> Option<String> {
+    let members = record.as_object()?;
+    match members.get(name) {
+        Some(Value::String(text)) => Some(text.clone()),
+        Some(Value::Number(number)) => Some(number.to_string()),
+        _ => members.values().find_map(|member| value_of(member, name)),
+    }
 }
