@@ -11,5 +11,6 @@ mod judged;
 mod main_job;
 mod places;
 mod project;
+mod snapshot;
 mod tidy;
 mod webhook;

@@ -109,6 +109,17 @@ pub static E4022: Code = Code {
     remedy: "run again; a larger spool or a quieter connection lets a read go through at once",
 };
 
+/// The read was not in the order it should have.
+pub static E4050: Code = Code {
+    id: "E4050",
+    kind: Kind::Failed,
+    title: "the rows do not come in the order of their keys, so nothing is removed",
+    cause: "A complete read is compared with the ledger in the order of the primary key. The warehouse sorts the key's \
+            values in another way than their type says, as a database in a legacy character set may. Every row is then looked \
+            up, which finds all changes; which rows left the model is not known.",
+    remedy: "cast the key in the model's SQL to a number, uuid or UTF-8 text, and report it",
+};
+
 /// The destination cannot remove records as asked.
 pub static E4023: Code = Code {
     id: "E4023",
@@ -289,6 +300,6 @@ pub static R404: Code = Code {
 /// Every code of this crate.
 pub const CODES: &[&Code] = &[
     &E4001, &E4002, &E4003, &E4004, &E4005, &E4006, &E4007, &E4008, &E4020, &E4021, &E4022, &E4023,
-    &E4030, &E4055, &E4056, &G001, &G002, &G003, &G004, &G005, &G006, &G007, &G008, &G009, &R401,
-    &R402, &R403, &R404,
+    &E4030, &E4050, &E4055, &E4056, &G001, &G002, &G003, &G004, &G005, &G006, &G007, &G008, &G009,
+    &R401, &R402, &R403, &R404,
 ];

@@ -15,7 +15,7 @@ use transform::{Mapped, RunMeta};
 use crate::absent::Seen;
 use crate::deliver::{Batcher, Call, Caller, Delivery};
 use crate::gone::write_mode;
-use crate::intake::{Chunk, Facts, Mapping, Reading, task_lost};
+use crate::intake::{Chunk, Facts, Mapping, Reading, Slot, task_lost};
 use crate::overlooked::{Overlooked, overlooked};
 use crate::prepare::Prepared;
 use crate::request::Page;
@@ -113,6 +113,10 @@ pub(crate) struct Conductor<'a> {
     pub(crate) seen: Option<Seen>,
     /// See [`Facts::in_pieces`].
     pub(crate) in_pieces: bool,
+    /// Everything is read once, in the order of the key, and can be merged with the ledger.
+    pub(crate) ordered: bool,
+    /// What a merged read did not contain, after its clean end.
+    pub(crate) missing: Slot,
     pub(crate) findings: Vec<Finding>,
 }
 
@@ -177,6 +181,8 @@ impl<'a> Conductor<'a> {
             closing: false,
             seen: job.sees_all.then(Seen::default),
             in_pieces: false,
+            ordered: job.ordered,
+            missing: Slot::default(),
             findings: Vec::new(),
         }
     }
@@ -235,7 +241,7 @@ impl<'a> Conductor<'a> {
         if let Rows::Weighed(kept) = &rows {
             self.facts = Arc::clone(&kept.facts);
         }
-        let (mut chunks, _tasks) = self.start_reading(rows)?;
+        let (mut chunks, _tasks) = self.start_reading(rows).await?;
         let stop = self.options.stop.clone();
         let mut ended = false;
         loop {
@@ -279,7 +285,8 @@ impl<'a> Conductor<'a> {
     }
 
     /// Starts the tasks that read and map; they end with the handles.
-    fn start_reading(&self, rows: Rows) -> Result<(Chunks, Vec<AbortOnDropHandle<()>>)> {
+    async fn start_reading(&mut self, rows: Rows) -> Result<(Chunks, Vec<AbortOnDropHandle<()>>)> {
+        let merger = self.merger().await?;
         let (sender, chunks) = mpsc::channel(CHUNKS_WAITING);
         let sync = Arc::new(self.sync.clone());
         let mut tasks = Vec::new();
@@ -294,7 +301,8 @@ impl<'a> Conductor<'a> {
                 spool
             }
         };
-        let mapping = Mapping::new(sync, Arc::clone(&self.prepared), self.meta.clone());
+        let mapping = Mapping::new(sync, Arc::clone(&self.prepared), self.meta.clone())
+            .merging(merger, Arc::clone(&self.missing));
         let metrics = Arc::clone(&self.ports.metrics);
         tasks.push(tokio::spawn(mapping.map_spool(spool, metrics, sender)));
         Ok((chunks, tasks.into_iter().map(AbortOnDropHandle::new).collect()))

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use flow::arrow::array::{Array, AsArray, RecordBatch, UInt32Array};
 use flow::arrow::compute::take;
 use flow::arrow::datatypes::{DataType, Date32Type, TimestampMicrosecondType};
+use flow::arrow::error::ArrowError;
 use flow::metrics::{Busy, Metrics};
 use flow::{Batch, Error, Finding, Key, Mark, Opening, Position, Result, Scope, Source, Watermark};
 use tokio::sync::mpsc;
@@ -12,6 +13,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use transform::{MapContext, Mapped, Mapper, RunMeta};
 
+use crate::merge::Merger;
+use crate::missing::Missing;
 use crate::prepare::{Prepared, compile};
 use crate::request::{Page, Part, since, watermark_column};
 use crate::retry::Attempts;
@@ -223,7 +226,42 @@ pub(crate) struct Chunk {
     pub(crate) gone: Vec<Key>,
     /// Keys of further rows, which say of themselves that they left the model; not in the counts.
     pub(crate) said: Vec<Key>,
+    /// Rows that were taken out of `mapped`, since they are as they were last acknowledged.
+    pub(crate) unchanged: u64,
+    /// Which mapped rows the ledger does not know; `None` where it must be asked.
+    pub(crate) new_rows: Option<Vec<bool>>,
 }
+
+impl Chunk {
+    /// Keeps only these mapped rows, in this order.
+    pub(crate) fn keep(&mut self, rows: &[u32]) -> Result<()> {
+        let Mapped { source_rows, keys, matches, fingerprints, payload, .. } = &mut self.mapped;
+        if rows.len() == keys.len() {
+            return Ok(());
+        }
+        let lost = |error: ArrowError| {
+            Error::new(&codes::E4007, "mapped rows cannot be picked").with_source(error)
+        };
+        *payload = match rows {
+            [] => payload.slice(0, 0),
+            rows => payload.take(rows).map_err(lost)?,
+        };
+        pick(source_rows, rows);
+        pick(matches, rows);
+        pick(fingerprints, rows);
+        pick(&mut self.changed_at, rows);
+        let mut all: Vec<Option<Key>> = std::mem::take(keys).into_iter().map(Some).collect();
+        *keys = rows.iter().filter_map(|row| all[*row as usize].take()).collect();
+        Ok(())
+    }
+}
+
+fn pick<T: Copy>(values: &mut Vec<T>, rows: &[u32]) {
+    *values = rows.iter().map(|row| values[*row as usize]).collect();
+}
+
+/// Where the end of a merged read leaves what it did not contain.
+pub(crate) type Slot = Arc<Mutex<Option<Missing>>>;
 
 /// Maps batches, compiling the mapping anew when the model's columns change from one read to the next.
 pub(crate) struct Mapping {
@@ -231,11 +269,19 @@ pub(crate) struct Mapping {
     prepared: Arc<Prepared>,
     run: RunMeta,
     compiled: Option<(Arc<Opening>, Mapper)>,
+    merger: Option<Merger>,
+    missing: Slot,
 }
 
 impl Mapping {
     pub(crate) fn new(sync: Arc<Sync>, prepared: Arc<Prepared>, run: RunMeta) -> Self {
-        Self { sync, prepared, run, compiled: None }
+        let missing = Arc::default();
+        Self { sync, prepared, run, compiled: None, merger: None, missing }
+    }
+
+    /// Merges what is mapped with the ledger from now on; what the read did not contain is in `missing` after its end.
+    pub(crate) fn merging(self, merger: Option<Merger>, missing: Slot) -> Self {
+        Self { merger, missing, ..self }
     }
 
     /// Maps one batch.
@@ -253,7 +299,19 @@ impl Mapping {
         self.compiled = Some((opening, compiled));
         let source = batch.rows;
         let rows = source.num_rows() as u64;
-        Ok(Chunk { rows, source, mapped, changed_at, position, clock, part, gone, said })
+        Ok(Chunk {
+            rows,
+            source,
+            mapped,
+            changed_at,
+            position,
+            clock,
+            part,
+            gone,
+            said,
+            unchanged: 0,
+            new_rows: None,
+        })
     }
 
     /// Maps everything in the spool, in order, until it ends (then sends `None`) or nobody listens.
@@ -265,13 +323,13 @@ impl Mapping {
     ) {
         loop {
             let chunk = match spool.pop().await {
-                Ok(None) => Ok(None),
+                Ok(None) => self.end().await,
                 Ok(Some(item)) => {
                     show_queue(&metrics, &self.sync.name, &spool);
                     let began = Instant::now();
                     let chunk = self.map(item);
                     metrics.busy(&self.sync.name, Busy::Map, began.elapsed());
-                    chunk.map(Some)
+                    self.merge(chunk).await.map(Some)
                 }
                 Err(error) => Err(error),
             };
@@ -280,6 +338,24 @@ impl Mapping {
                 return;
             }
         }
+    }
+}
+
+impl Mapping {
+    async fn merge(&mut self, chunk: Result<Chunk>) -> Result<Chunk> {
+        let mut chunk = chunk?;
+        if let Some(merger) = &mut self.merger {
+            merger.merge(&mut chunk).await?;
+        }
+        Ok(chunk)
+    }
+
+    async fn end(&mut self) -> Result<Option<Chunk>> {
+        if let Some(merger) = self.merger.take() {
+            let missing = merger.finish().await?;
+            *self.missing.lock().unwrap_or_else(PoisonError::into_inner) = missing;
+        }
+        Ok(None)
     }
 }
 

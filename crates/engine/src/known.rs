@@ -17,14 +17,27 @@ pub(crate) struct Known {
 }
 
 impl Known {
-    /// Asks the ledger of `sync`. With `forced`, rows that need not be sent are to be sent too.
+    /// Asks the ledger of `sync`. With `forced`, rows that need not be sent are to be sent too. Rows that are known to be
+    /// `new` are not asked for.
     pub(crate) async fn ask(
         store: &dyn Store,
         sync: &str,
-        mapped: &Mapped,
+        (mapped, new): (&Mapped, Option<&[bool]>),
         forced: bool,
     ) -> Result<Self> {
-        let entries = store.lookup(sync, &mapped.keys).await?;
+        let entries = match new {
+            None => store.lookup(sync, &mapped.keys).await?,
+            Some(new) => {
+                let known = mapped.keys.iter().zip(new).filter(|(_, new)| !**new);
+                let keys: Vec<Key> = known.map(|(key, _)| key.clone()).collect();
+                let mut found = match keys.is_empty() {
+                    true => Vec::new(),
+                    false => store.lookup(sync, &keys).await?,
+                }
+                .into_iter();
+                new.iter().map(|new| if *new { None } else { found.next().flatten() }).collect()
+            }
+        };
         let verdicts = diff::compare(&mapped.fingerprints, &entries, forced);
         let asked = diff::newly_matched(mapped, &entries, &verdicts);
         let hashes: Vec<_> = asked.iter().map(|row| mapped.matches[*row]).collect();

@@ -14,6 +14,8 @@ mod gone;
 mod guard;
 mod intake;
 mod known;
+mod merge;
+mod missing;
 mod overlooked;
 mod ownership;
 mod plan;

@@ -4,7 +4,7 @@
 //! way (D3). A removal is dirty before it is sent, like any write, and may be sent twice without harm (D4).
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use flow::{
     Changes, Code, Entry, Error, Finding, Gone, GoneHow, Key, MatchHash, Mode, Model, Payload,
@@ -35,7 +35,11 @@ impl Conductor<'_> {
         let Some(removed) = self.sync.removed.clone() else { return Ok(()) };
         // Who came back is not gone any more, and who says so is, before anybody is listed.
         self.commit().await?;
-        let seen = self.seen.take().filter(|seen| self.is_complete(seen));
+        let mut seen = self.seen.take();
+        if let Some(seen) = &mut seen {
+            seen.missing = self.missing.lock().unwrap_or_else(PoisonError::into_inner).take();
+        }
+        let seen = seen.filter(|seen| self.is_complete(seen));
         let known = match &seen {
             Some(seen) => Some(self.miss_absent(seen).await?),
             None if self.says_who_left() => None,
@@ -92,6 +96,10 @@ impl Conductor<'_> {
                 &codes::E4022,
                 "the read went on in a newer snapshot; nothing was removed".into(),
             ),
+            0 if !seen.is_known() => say(
+                &codes::E4050,
+                "the rows did not come in the order of their keys; nothing was removed".into(),
+            ),
             0 => true,
             rows => say(&codes::E4021, format!("{rows} rows have no key; nothing was removed")),
         }
@@ -101,7 +109,7 @@ impl Conductor<'_> {
     async fn miss_absent(&mut self, seen: &Seen) -> Result<u64> {
         let now = self.ports.clock.now_micros();
         let store = Arc::clone(&self.ports.store);
-        let mut absent = Absent::new(store.as_ref(), &self.sync.name, seen);
+        let mut absent = Absent::new(store.as_ref(), &self.sync.name, seen)?;
         while let Some(rows) = absent.next().await? {
             for (key, entry) in rows.into_iter().filter(|(_, entry)| entry.gone.is_none()) {
                 self.settler.released(key, missed(entry, GoneHow::Absent, now));
@@ -190,7 +198,7 @@ impl Conductor<'_> {
 
     async fn count_ledger(&self) -> Result<u64> {
         let nothing = Seen::default();
-        let mut all = Absent::new(self.ports.store.as_ref(), &self.sync.name, &nothing);
+        let mut all = Absent::new(self.ports.store.as_ref(), &self.sync.name, &nothing)?;
         while all.next().await?.is_some() {}
         Ok(all.known)
     }

@@ -138,6 +138,14 @@ pub(crate) fn page(sync: &Sync, scope: Scope, after: Option<Position>) -> Page {
     Page { request, ends_at: None, part: Part::Rows }
 }
 
+/// Whether these pages are one read of every row from the first on, in the order of the key.
+pub(crate) fn is_by_key(sync: &Sync, pages: &[Page]) -> bool {
+    let [Page { request, .. }] = pages else { return false };
+    matches!((&sync.model.changes, &request.scope), (Changes::Snapshot, Scope::All))
+        && request.after.is_none()
+        && request.rows_max.is_none()
+}
+
 /// Pages for these keys, in key order, each once, going on after `after`.
 pub(crate) fn pages_of_keys(
     sync: &Sync,

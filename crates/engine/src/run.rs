@@ -11,7 +11,7 @@ use flow::{
 use crate::conductor::{Conductor, Outcome, meta_of};
 use crate::guard::{Guard, Ruling, rulings};
 use crate::prepare::{Prepared, prepare};
-use crate::request::{Page, Part, Remembered, mapping_name, page, pages_of_run};
+use crate::request::{Page, Part, Remembered, is_by_key, mapping_name, page, pages_of_run};
 use crate::settle::Advance;
 use crate::target::target;
 use crate::weigh::{Counted, Ended, Kept, Nobody, Scale, Weight, model_rows, weighed_page};
@@ -35,6 +35,8 @@ pub(crate) struct Job {
     pub(crate) removes: bool,
     /// A row that does not come is not in the model.
     pub(crate) sees_all: bool,
+    /// Everything is read once, in the order of the key.
+    pub(crate) ordered: bool,
 }
 
 impl Job {
@@ -50,6 +52,7 @@ impl Job {
             weighed: None,
             removes: false,
             sees_all: false,
+            ordered: false,
         }
     }
 }
@@ -85,7 +88,9 @@ pub async fn run(
     let removes = sync.removed.is_some() && confirms;
     let advance = advance(sync, remembered);
     let sees_all = removes && read_everything(&pages);
-    let job = Job { confirms, guarded: true, removes, sees_all, ..Job::new(pages, advance) };
+    let ordered = is_by_key(sync, &pages);
+    let job =
+        Job { confirms, guarded: true, removes, sees_all, ordered, ..Job::new(pages, advance) };
     execute(sync, ports, &lease, (job, options), watch).await
 }
 

@@ -29,13 +29,16 @@ impl Conductor<'_> {
             seen.note(&chunk);
         }
         let began = Instant::now();
-        let compared = self.compare(&chunk.mapped).await?;
+        let compared = self.compare((&chunk.mapped, chunk.new_rows.as_deref())).await?;
         let Compared { verdicts, entries, renamed, priors, doubts } = compared;
         self.miss_said(&chunk).await?;
         let Chunk { rows: read, mut mapped, changed_at, position, clock, part, .. } = chunk;
         self.see(&changed_at);
         // From here on every row of the chunk is in the books, and the range stays open until its rows are settled.
         self.read += read;
+        if chunk.unchanged > 0 {
+            self.settler.unchanged(chunk.unchanged);
+        }
         let rejected_before = self.settler.total().rejected;
         for (reject, prior) in std::mem::take(&mut mapped.rejects).into_iter().zip(priors) {
             self.refuse(reject, prior);
@@ -64,8 +67,9 @@ impl Conductor<'_> {
     }
 
     /// The verdict and entry of every mapped row, and the entry of every row refused by the mapping.
-    async fn compare(&mut self, mapped: &Mapped) -> Result<Compared> {
-        let (known, taken) = self.ask_owners(mapped).await?;
+    async fn compare(&mut self, rows: (&Mapped, Option<&[bool]>)) -> Result<Compared> {
+        let (known, taken) = self.ask_owners(rows).await?;
+        let (mapped, _) = rows;
         let Known { mut entries, mut verdicts, asked, owners } = known;
         let keys = mapped.keys.iter().zip(&mut entries);
         self.welcome_back(keys.filter_map(|(key, entry)| Some((key, entry.as_mut()?)))).await?;
@@ -142,12 +146,16 @@ impl Conductor<'_> {
     /// Asks the ledger, and the warehouse about rows that stand in the way according to the ledger alone: where one
     /// has left the value, its record goes to the row that has the value now. Also gives back the values whose records
     /// others had until now: a row is found by such a value, and nothing is renamed to it.
-    async fn ask_owners(&mut self, mapped: &Mapped) -> Result<(Known, HashSet<MatchHash>)> {
+    async fn ask_owners(
+        &mut self,
+        rows: (&Mapped, Option<&[bool]>),
+    ) -> Result<(Known, HashSet<MatchHash>)> {
+        let (mapped, _) = rows;
         let mut waited = false;
         let mut taken = HashSet::new();
         loop {
             let (store, sync) = (self.ports.store.as_ref(), &self.sync.name);
-            let known = Known::ask(store, sync, mapped, self.forced).await?;
+            let known = Known::ask(store, sync, rows, self.forced).await?;
             let contested = diff::contested(mapped, (&known.asked, &known.owners));
             if contested.is_empty() {
                 return Ok((known, taken));

@@ -252,7 +252,8 @@ enum Then {
     Remove,
 }
 
-async fn blocking<T: Send + 'static>(
+/// Work that may wait for a disk.
+pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {
     // Where there is one thread only, as in a simulation, order must not depend on another.

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use serde::Serialize;
 
 use crate::{
-    Fingerprint, Key, KeyOrder, Mark, MatchHash, Position, Reject, Result, StoredJob, Unconfirmed,
-    Watermark,
+    Fingerprint, Key, KeyOrder, LedgerStream, Mark, MatchHash, Position, Reject, Result, StoredJob,
+    Unconfirmed, Watermark,
 };
 
 /// The right to run one sync. Dropping it gives the lease back; a killed process gives it back too.
@@ -390,6 +390,16 @@ pub trait Store: Send + Sync {
     /// compared with it in one pass. A store that keeps no order need not do anything.
     async fn order_keys(&self, _lease: &Lease, _order: &KeyOrder) -> Result<()> {
         Ok(())
+    }
+
+    /// The ledger of `sync` as a stream in this order, as it is now; what is committed later is not in it. `None` where the
+    /// ledger is not in this order ([`Store::order_keys`]).
+    async fn stream(
+        &self,
+        _sync: &str,
+        _order: &KeyOrder,
+    ) -> Result<Option<Box<dyn LedgerStream>>> {
+        Ok(None)
     }
 
     /// The first `rows` rows of the ledger of `sync` after the key `after`, in the ledger's order of keys (by the bytes of

@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use flow::{
-    BackfillProgress, Code, Commit, Entry, Error, Key, KeyOrder, Lease, MatchHash, Result,
-    RunRecord, RunStatus, Store, StoredJob, StoredMark, StoredWatermark, Target, Unconfirmed,
+    BackfillProgress, Code, Commit, Entry, Error, Key, KeyOrder, Lease, LedgerStream, MatchHash,
+    Result, RunRecord, RunStatus, Store, StoredJob, StoredMark, StoredWatermark, Target,
+    Unconfirmed,
 };
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use crate::fault::While;
 use crate::lease::{self, Held};
-use crate::ledger::{Ledgers, Listed};
+use crate::ledger::{Ledgers, Listed, Rows, stream};
 use crate::progress::{self, Written};
 use crate::syncs::{self, SyncRow};
 use crate::worker::Worker;
@@ -269,6 +270,15 @@ impl Store for Sqlite {
     async fn order_keys(&self, lease: &Lease, order: &KeyOrder) -> Result<()> {
         usable(lease)?;
         self.reorder_ledger(lease, order).await
+    }
+
+    async fn stream(&self, sync: &str, order: &KeyOrder) -> Result<Option<Box<dyn LedgerStream>>> {
+        let (ledgers, order) = (self.ledgers.clone(), order.clone());
+        let rows =
+            self.read(sync, move |connection, sync| ledgers.rows(connection, sync, &order)).await?;
+        // Of a sync that never ran there is nothing in any order.
+        let rows = rows.unwrap_or_else(|| Some(Rows::none()));
+        Ok(rows.map(|rows| Box::new(stream(rows)) as Box<dyn LedgerStream>))
     }
 
     async fn scan(

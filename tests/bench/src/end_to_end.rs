@@ -12,7 +12,8 @@ const PROJECT: &str = "version: 1\nproject: bench\nconnections:\n  \
     warehouse: { type: postgres, url: \"${WAREHOUSE_URL}\" }\n  \
     hubspot: { type: hubspot, token: \"${HUBSPOT_TOKEN}\", base_url: \"${HUBSPOT_BASE_URL}\", requests_per_10s: 1000000 }\n";
 
-const SYNC: &str = "version: 1\nsync: bench\n\
+/// The sync of the benchmarks, by watermark.
+pub(crate) const SYNC: &str = "version: 1\nsync: bench\n\
     model: { connection: warehouse, table: bench_rows, primary_key: id }\n\
     changes: { method: watermark, column: updated_at, lag: 5m }\n\
     destination: { connection: hubspot, object: contacts, match_on: { email: email } }\n\
@@ -31,17 +32,9 @@ pub(crate) fn run(scale: &Scale) -> Vec<Figure> {
     let rows = scale.rows(200_000);
     let database = warehouse::rows(rows);
     let simulator = Simulator::start();
-    let project = tempfile::tempdir().expect("a folder");
-    std::fs::create_dir(project.path().join("syncs")).expect("a folder");
-    std::fs::write(project.path().join("outflow.yml"), PROJECT).expect("a file");
-    std::fs::write(project.path().join("syncs/bench.yml"), SYNC).expect("a file");
-    let outflow = |args: &[&str]| {
-        let mut command = Command::new(binary());
-        command.args(["run", "-q", "-s", "bench"]).args(args);
-        command.env("WAREHOUSE_URL", &database.url).env("HUBSPOT_TOKEN", "pat-bench");
-        command.env("HUBSPOT_BASE_URL", &simulator.url).current_dir(project.path());
-        measure(&mut command)
-    };
+    let project = project(SYNC);
+    let outflow =
+        |args: &[&str]| measure(outflow(project.path(), &database.url, &simulator.url).args(args));
     let first = outflow(&[]);
     let nothing = outflow(&[]);
     let full = outflow(&["--full-refresh"]);
@@ -50,6 +43,24 @@ pub(crate) fn run(scale: &Scale) -> Vec<Figure> {
         figures.extend(of_run(name, cost, rows));
     }
     figures
+}
+
+/// What every run of a benchmark has.
+pub(crate) fn project(sync: &str) -> tempfile::TempDir {
+    let project = tempfile::tempdir().expect("a folder");
+    std::fs::create_dir(project.path().join("syncs")).expect("a folder");
+    std::fs::write(project.path().join("outflow.yml"), PROJECT).expect("a file");
+    std::fs::write(project.path().join("syncs/bench.yml"), sync).expect("a file");
+    project
+}
+
+/// A run of the project's sync with the release binary.
+pub(crate) fn outflow(project: &Path, warehouse_url: &str, simulator_url: &str) -> Command {
+    let mut command = Command::new(binary());
+    command.args(["run", "-q", "-s", "bench"]);
+    command.env("WAREHOUSE_URL", warehouse_url).env("HUBSPOT_TOKEN", "pat-bench");
+    command.env("HUBSPOT_BASE_URL", simulator_url).current_dir(project);
+    command
 }
 
 fn of_run(name: &str, cost: Cost, rows: u64) -> Vec<Figure> {
@@ -72,13 +83,13 @@ fn binary() -> PathBuf {
 }
 
 /// A simulator in a process of its own, so that its cost is not ours.
-struct Simulator {
-    url: String,
+pub(crate) struct Simulator {
+    pub(crate) url: String,
     child: Child,
 }
 
 impl Simulator {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let mut command = Command::new(binary());
         command.args(["simulate", "hubspot", "--port", "0", "--limits", "off"]);
         for property in PROPERTIES {

@@ -8,6 +8,7 @@ mod child;
 mod end_to_end;
 mod figure;
 mod read;
+mod snapshot;
 mod warehouse;
 
 use std::process::ExitCode;
@@ -27,6 +28,11 @@ const BENCHES: &[Bench] = &[
         name: "end_to_end",
         about: "first load and no-change run against the HubSpot simulator without limits",
         run: end_to_end::run,
+    },
+    Bench {
+        name: "snapshot",
+        about: "runs by snapshot, nothing and 1 % changed, against psql's binary COPY",
+        run: snapshot::run,
     },
 ];
 

@@ -6,6 +6,7 @@ mod compare;
 mod doubt;
 mod found;
 mod guards;
+mod merged;
 mod promises;
 mod removed;
 mod simulation;

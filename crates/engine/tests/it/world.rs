@@ -2,6 +2,7 @@
 //! for what must never happen.
 
 pub(crate) mod remove;
+pub(crate) mod stream;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
@@ -19,10 +20,10 @@ use flow::arrow::datatypes::{DataType, Field as ArrowField, Schema, SchemaRef, T
 use flow::metrics::Metrics;
 use flow::{
     Attribution, BackfillProgress, Batch, Changes, Checked, Clock, Code, ColumnInfo, Commit,
-    Destination, Entry, Error, Field, FieldKind, GoneHow, Key, Kind, Lease, Limits, MatchHash,
-    Mode, Model, NullRule, ObjectSchema, Opening, Outcome, Position, REMOVED, Read, ReadRequest,
-    Receipt, Relation, Removal, Result, RunRecord, Scope, Source, Store, StoredJob, StoredMark,
-    StoredWatermark, Trigger, Unconfirmed, Watermark, WriteBatch,
+    Destination, Entry, Error, Field, FieldKind, GoneHow, Key, KeyOrder, Kind, Lease, LedgerStream,
+    Limits, MatchHash, Mode, Model, NullRule, ObjectSchema, Opening, Outcome, Position, REMOVED,
+    Read, ReadRequest, Receipt, Relation, Removal, Result, RunRecord, Scope, Source, Store,
+    StoredJob, StoredMark, StoredWatermark, Trigger, Unconfirmed, Watermark, WriteBatch,
 };
 
 use remove::{schema_with_removed, to_arrow_with_removed};
@@ -358,6 +359,8 @@ pub(crate) struct Memory {
     pub(crate) unconfirmed: Vec<Unconfirmed>,
     pub(crate) unheard_at: Option<i64>,
     pub(crate) jobs: Vec<StoredJob>,
+    /// Rows that were asked for by key.
+    pub(crate) looked_up: usize,
 }
 
 #[derive(Default)]
@@ -409,7 +412,8 @@ impl Store for FakeStore {
     }
 
     async fn lookup(&self, _sync: &str, keys: &[Key]) -> Result<Vec<Option<Entry>>> {
-        let memory = self.memory();
+        let mut memory = self.memory();
+        memory.looked_up += keys.len();
         Ok(keys.iter().map(|key| memory.ledger.get(key).cloned()).collect())
     }
 
@@ -433,6 +437,10 @@ impl Store for FakeStore {
             Some((id, key.clone()))
         };
         Ok(memory.ledger.iter().filter_map(holder).collect())
+    }
+
+    async fn stream(&self, _sync: &str, order: &KeyOrder) -> Result<Option<Box<dyn LedgerStream>>> {
+        Ok(Some(stream::stream(self.memory().ledger.iter(), order)))
     }
 
     async fn scan(

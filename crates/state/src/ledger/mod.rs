@@ -17,6 +17,7 @@ mod number;
 pub(crate) mod old;
 mod pairs;
 mod row;
+mod stream;
 mod table;
 mod view;
 mod writer;
@@ -35,6 +36,7 @@ use rusqlite::{Connection, Transaction};
 use tokio::task::JoinHandle;
 
 pub(crate) use self::fold::{Fold, Folded};
+pub(crate) use self::stream::{Rows, stream};
 use self::table::Made;
 use self::view::View;
 use crate::fault::While;
@@ -147,6 +149,18 @@ impl Ledgers {
         self.with(connection, sync, |view| match listed {
             Listed::All => view.page(after, rows_max),
             Listed::Gone => view.gone(after, rows_max),
+        })
+    }
+
+    /// All rows as they are now, if the ledger is in this order.
+    pub(crate) fn rows(
+        &self,
+        connection: &Connection,
+        sync: &SyncRow,
+        order: &KeyOrder,
+    ) -> Result<Option<Rows>> {
+        self.with(connection, sync, |view| {
+            Ok((view.made.order == *order).then(|| Rows::new(view.rows(None))))
         })
     }
 

@@ -1,4 +1,4 @@
-//! Sorts the match hashes of a new file: any number of them in 16 MB, with a file to help.
+//! Sorts the match hashes of a new file: any number of them in 8 MB, with a file to help.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
@@ -10,7 +10,7 @@ use flow::Result;
 use super::fault::OfFile;
 
 /// Pairs sorted in memory at a time.
-const PAIRS_MAX: usize = if cfg!(test) { 30 } else { 1 << 20 };
+const PAIRS_MAX: usize = if cfg!(test) { 30 } else { 1 << 19 };
 /// Pairs read at a time from each sorted run.
 const PAIRS_READ: usize = if cfg!(test) { 7 } else { 4096 };
 const BYTES: usize = 16;

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use flow::{
-    Commit, Entry, Fingerprint, Gone, GoneHow, Key, KeyOrder, Lease, LedgerChange, MatchHash,
-    PartOrder, RunCounts, RunRecord, RunStatus, Store, Trigger,
+    Commit, Entry, Fingerprint, Gone, GoneHow, Key, KeyOrder, Lease, LedgerChange, LedgerRow,
+    MatchHash, PartOrder, RunCounts, RunRecord, RunStatus, Store, Trigger,
 };
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -151,6 +151,19 @@ async fn check(store: &Sqlite, dir: &Path, model: &Model) {
         }
         let rows = || model.in_order().into_iter();
         assert_eq!(scanned, model.in_order());
+        let mut stream =
+            store.stream(SYNC, &model.order).await.unwrap().expect("it is in this order");
+        let mut streamed = Vec::new();
+        while let Some(page) = stream.next().await.unwrap() {
+            streamed.extend((0..page.len()).map(|row| (page.key(row).to_vec(), page.row(row))));
+        }
+        let expected = rows().map(|(key, entry)| {
+            let acknowledged = entry.acknowledged;
+            let (is_rejected, is_gone) = (entry.rejected.is_some(), entry.gone.is_some());
+            (model.bytes(&key), LedgerRow { acknowledged, is_rejected, is_gone })
+        });
+        assert_eq!(streamed, expected.collect::<Vec<_>>());
+        assert!(store.stream(SYNC, &KeyOrder::by([PartOrder::Date])).await.unwrap().is_none());
         let waits = |entry: &Entry| entry.gone.is_some_and(|gone| gone.how != GoneHow::Settled);
         let gone: Vec<_> = rows().filter(|(_, entry)| waits(entry)).collect();
         assert_eq!(store.gone(SYNC, None, 1000).await.unwrap(), gone);

@@ -20,11 +20,11 @@ use crate::syncs::SyncRow;
 
 /// Changed rows in memory before they go to a file: a few dozen bytes each.
 /// Tests fold after a few rows.
-pub(super) const DELTA_ROWS_MAX: usize = if cfg!(test) { 40 } else { 256 << 10 };
+pub(super) const DELTA_ROWS_MAX: usize = if cfg!(test) { 40 } else { 128 << 10 };
 /// The same in bytes, for long keys and rows that change again and again.
-pub(super) const DELTA_BYTES_MAX: usize = 32 << 20;
+pub(super) const DELTA_BYTES_MAX: usize = 16 << 20;
 /// Files side by side before all are merged into one.
-const FILES_MAX: usize = if cfg!(test) { 3 } else { 12 };
+const FILES_MAX: usize = if cfg!(test) { 3 } else { 24 };
 /// At the end of a run changes are merged into the largest file when they are at least one in so many of its rows.
 const WORTH_SHARE: u64 = 8;
 /// Fewer changes than this stay where they are: they are read in some milliseconds.

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use flow::{
-    BackfillProgress, Commit, Entry, Error, GoneHow, Key, Lease, MatchHash, Result, RunRecord,
-    RunStatus, Store, StoredJob, StoredWatermark, Unconfirmed, Watermark,
+    BackfillProgress, Commit, Entry, Error, GoneHow, Key, KeyOrder, Lease, LedgerStream, MatchHash,
+    Result, RunRecord, RunStatus, Store, StoredJob, StoredWatermark, Unconfirmed, Watermark,
 };
 
 use super::oracle;
 use super::universe::{BROKEN, LOST, Sabotage, State, Universe};
+use crate::world::stream::stream;
 
 /// What is durable.
 #[derive(Default)]
@@ -199,6 +200,13 @@ impl Store for SimStore {
             Some((id, key.clone()))
         };
         self.look("holders", |memory| memory.ledger.iter().filter_map(holder).collect()).await
+    }
+
+    async fn stream(&self, _sync: &str, order: &KeyOrder) -> Result<Option<Box<dyn LedgerStream>>> {
+        let rows = |memory: &Memory| {
+            stream(memory.ledger.iter().map(|(key, (_, entry))| (key, entry)), order)
+        };
+        self.look("stream", |memory| Some(rows(memory))).await
     }
 
     async fn scan(
