@@ -51,6 +51,8 @@ pub const CODES: &[&Code] = &[
     &E1105_DISAGREE,
     &E1106_CHANGED,
     &E1107_BROKEN_FILE,
+    &E1108_STORE,
+    &E1109_STORE_REFUSES,
     &E1110_SPOOL,
 ];
 
@@ -466,6 +468,24 @@ pub static E1107_BROKEN_FILE: Code = Code {
     title: "A file is damaged or not finished.",
     cause: "It ends too early, a line has too many or too few fields, a quote has no end, or the content is not what the file's name says.",
     remedy: "Write the file anew. Nothing of the unfinished read counts.",
+};
+
+/// An object store that does not answer.
+pub static E1108_STORE: Code = Code {
+    id: "E1108",
+    kind: Kind::Unreachable,
+    title: "The object store cannot be reached or fails.",
+    cause: "The endpoint or region is wrong, the network is down, or the store is busy. It was tried several times.",
+    remedy: "Check the connection's `url` and the `endpoint` and `region` in its `storage`; then run again.",
+};
+
+/// An object store that refuses.
+pub static E1109_STORE_REFUSES: Code = Code {
+    id: "E1109",
+    kind: Kind::Credentials,
+    title: "The object store refuses the credentials.",
+    cause: "They are wrong or expired, or do not allow to list the folder and read its objects.",
+    remedy: "Mend the credentials in the connection's `storage`; for S3 they need s3:ListBucket and s3:GetObject.",
 };
 
 /// No room to sort.

@@ -7,10 +7,11 @@ use std::path::PathBuf;
 use flow::{Error, Result, Retry};
 
 use super::options::Format;
+use super::store::Stored;
 use crate::codes;
 
 /// One file.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(super) struct Entry {
     /// Below the connection's folder, for people.
     pub(super) name: String,
@@ -21,15 +22,23 @@ pub(super) struct Entry {
     pub(super) place: Place,
 }
 
+impl PartialEq for Entry {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.name, self.size, &self.stamp) == (&other.name, other.size, &other.stamp)
+    }
+}
+
 /// Where its bytes are.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(super) enum Place {
     /// On this machine.
     Local(PathBuf),
+    /// In an object store.
+    Stored(Stored),
 }
 
 /// All files of a model.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Generation {
     pub(super) format: Format,
     /// In the order of their names.
@@ -45,6 +54,7 @@ impl Generation {
         for entry in &self.entries {
             let now = match &entry.place {
                 Place::Local(path) => path.metadata().ok().map(|meta| stamp(&meta)),
+                Place::Stored(object) => object.stamp(&entry.name)?,
             };
             if now.as_ref() != Some(&entry.stamp) {
                 return Err(changed(&entry.name));

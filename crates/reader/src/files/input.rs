@@ -11,10 +11,13 @@ use bytes::Bytes;
 use flow::{Error, Result, Retry};
 
 use super::generation::{Entry, Place, changed, stamp};
+use super::store::Stored;
 use crate::codes;
 
 /// Bytes asked for at a time where a file is read front to back.
 const CHUNK_BYTES: usize = 1 << 20;
+/// The same where every part is a request.
+const REQUEST_BYTES: usize = 8 << 20;
 
 /// An open file.
 #[derive(Debug, Clone)]
@@ -26,6 +29,7 @@ pub(super) struct Input {
 #[derive(Debug, Clone)]
 enum Handle {
     Local(Arc<File>),
+    Stored(Stored, String),
 }
 
 impl Input {
@@ -43,40 +47,29 @@ impl Input {
                 }
                 Handle::Local(Arc::new(file))
             }
+            Place::Stored(object) => Handle::Stored(object.clone(), entry.name.clone()),
         };
         Ok(Self { size: entry.size, handle })
     }
 
-    /// As many bytes from `start` as fit and are there.
-    fn read_at(&self, start: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        let left = usize::try_from(self.size.saturating_sub(start)).unwrap_or(usize::MAX);
-        let wanted = left.min(buffer.len());
-        if wanted == 0 {
-            return Ok(0);
-        }
-        let Handle::Local(file) = &self.handle;
-        match file.read_at(&mut buffer[..wanted], start)? {
-            // The size that was listed is a promise (R3).
-            0 => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file became shorter")),
-            read => Ok(read),
-        }
-    }
-
+    /// Exactly these bytes. The size that was listed is a promise (R3).
     fn range(&self, start: u64, length: usize) -> io::Result<Bytes> {
-        let mut buffer = vec![0; length];
-        let mut filled = 0;
-        while filled < length {
-            match self.read_at(start + filled as u64, &mut buffer[filled..])? {
-                0 => {
-                    return Err(io::Error::new(
-                        io::ErrorKind::UnexpectedEof,
-                        "past the end of the file",
-                    ));
-                }
-                read => filled += read,
+        if start.saturating_add(length as u64) > self.size {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "past the end of the file"));
+        }
+        if length == 0 {
+            return Ok(Bytes::new());
+        }
+        match &self.handle {
+            Handle::Local(file) => {
+                let mut buffer = vec![0; length];
+                file.read_exact_at(&mut buffer, start)?;
+                Ok(Bytes::from(buffer))
+            }
+            Handle::Stored(object, name) => {
+                object.range(name, start, length).map_err(io::Error::other)
             }
         }
-        Ok(Bytes::from(buffer))
     }
 
     /// The bytes front to back from `start`.
@@ -114,9 +107,13 @@ pub(super) struct Sequence {
 impl Read for Sequence {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.chunk.is_empty() {
+            let most = match self.input.handle {
+                Handle::Local(_) => CHUNK_BYTES,
+                Handle::Stored(..) => REQUEST_BYTES,
+            };
             let left =
                 usize::try_from(self.input.size.saturating_sub(self.at)).unwrap_or(usize::MAX);
-            self.chunk = self.input.range(self.at, left.min(CHUNK_BYTES))?;
+            self.chunk = self.input.range(self.at, left.min(most))?;
             self.at += self.chunk.len() as u64;
         }
         let taken = self.chunk.split_to(self.chunk.len().min(buffer.len()));
@@ -139,10 +136,19 @@ pub(super) fn broken(name: &str, what: impl std::fmt::Display) -> Error {
     Error::new(&codes::E1107_BROKEN_FILE, format!("{name}: {what}")).with_retry(Retry::Backoff)
 }
 
-/// The same for what a reader of the format says.
+/// The same for what a reader of the format says. The object store's own errors come through it, wrapped.
 pub(super) fn broken_by(
     name: &str,
     error: impl std::error::Error + Send + Sync + 'static,
 ) -> Error {
+    let mut inner: Option<&(dyn std::error::Error + 'static)> = Some(&error);
+    while let Some(cause) = inner {
+        let wrapped = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        let ours = wrapped.and_then(|error| error.downcast_ref::<Error>());
+        if let Some(ours) = ours.or_else(|| cause.downcast_ref::<Error>()) {
+            return Error::new(ours.code(), ours.message()).with_retry(ours.retry());
+        }
+        inner = cause.source();
+    }
     broken(name, &error).with_source(error)
 }

@@ -12,6 +12,7 @@ mod parquet;
 mod relation;
 mod schema;
 mod source;
+mod store;
 
 pub use options::{ColumnType, Columns, Format, Options};
 pub use source::Files;

@@ -10,6 +10,7 @@ use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
+use super::store::Folder;
 use crate::arrival::Arrival;
 use crate::codes;
 
@@ -234,6 +235,9 @@ impl Options {
         }
         if !(1..=65_536).contains(&options.sort_memory_mib) {
             return Err(wrong("`sort_memory_mib` must be between 1 and 65536"));
+        }
+        if let Some(url) = &options.url {
+            Folder::open(url, &options.storage).map_err(|why| wrong(&why))?;
         }
         if options.delimiter().is_err() {
             return Err(wrong("`delimiter` is one ASCII character, or `tab`"));

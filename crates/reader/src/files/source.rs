@@ -5,14 +5,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use flow::metrics::Metrics;
-use flow::{Checked, Clock, ColumnInfo, Model, ReadRequest, Relation, Result, Source, Watermark};
+use flow::{
+    Checked, Clock, ColumnInfo, Error, Model, ReadRequest, Relation, Result, Source, Watermark,
+};
+use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use super::generation::Generation;
 use super::listing::{self, Wanted};
 use super::options::Options;
 use super::relation::{Opened, describe};
+use super::store::Folder;
 use crate::OpenArgs;
+use crate::codes;
 use crate::handover;
 use crate::layout::{Column, Layout};
 use crate::ordered::{Request, Room, needs_sql, pump};
@@ -20,12 +25,21 @@ use crate::ordered::{Request, Room, needs_sql, pump};
 /// Files, and the columns they have together.
 type Described = (Generation, Vec<Column>);
 
+/// Where the files are.
+#[derive(Debug, Clone)]
+enum Root {
+    /// On this machine.
+    Local(PathBuf),
+    /// In an object store.
+    Stored(Folder),
+}
+
 /// Files of one folder. Opening it touches nothing.
 #[derive(Clone)]
 pub struct Files {
     connection: String,
     options: Options,
-    root: PathBuf,
+    root: Root,
     spool_dir: PathBuf,
     metrics: Arc<Metrics>,
     clock: Arc<dyn Clock>,
@@ -35,7 +49,7 @@ pub struct Files {
 
 impl std::fmt::Debug for Files {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Files({} in {})", self.connection, self.root.display())
+        write!(f, "Files({})", self.connection)
     }
 }
 
@@ -46,7 +60,15 @@ impl Files {
     /// `E1001` for options that cannot be right; the text holds no secret.
     pub fn open(args: OpenArgs) -> Result<Self> {
         let options = Options::parse(&args.connection, args.options)?;
-        let root = args.project_dir.join(options.path.clone().unwrap_or_default());
+        let root = match &options.url {
+            None => Root::Local(args.project_dir.join(options.path.clone().unwrap_or_default())),
+            Some(url) => Root::Stored(Folder::open(url, &options.storage).map_err(|why| {
+                Error::new(
+                    &codes::E1001_OPTIONS,
+                    format!("connection `{}`: {why}", args.connection),
+                )
+            })?),
+        };
         Ok(Self {
             connection: args.connection,
             options,
@@ -59,15 +81,15 @@ impl Files {
     }
 
     /// The files of a model and its columns.
-    fn model(&self, model: &Model) -> Result<Described> {
+    fn model(&self, model: &Model, handle: &Handle) -> Result<Described> {
         match model.removed_when {
             Some(_) => Err(needs_sql("`removed_when` is SQL, and files understand none")),
-            None => self.described(&model.relation),
+            None => self.described(&model.relation, handle),
         }
     }
 
     /// The files that a relation means now.
-    fn list(&self, relation: &Relation) -> Result<Generation> {
+    fn list(&self, relation: &Relation, handle: &Handle) -> Result<Generation> {
         let name = match relation {
             Relation::Table(name) => name,
             Relation::Sql(_) => {
@@ -75,7 +97,10 @@ impl Files {
             }
         };
         let wanted = Wanted::parse(name)?;
-        let entries = listing::local(&self.root, &wanted)?;
+        let entries = match &self.root {
+            Root::Local(root) => listing::local(root, &wanted)?,
+            Root::Stored(folder) => folder.list(&wanted, handle)?,
+        };
         listing::settle(&wanted, self.options.format, entries)
     }
 
@@ -91,8 +116,8 @@ impl Files {
         Ok(columns)
     }
 
-    fn described(&self, relation: &Relation) -> Result<Described> {
-        let generation = self.list(relation)?;
+    fn described(&self, relation: &Relation, handle: &Handle) -> Result<Described> {
+        let generation = self.list(relation, handle)?;
         let columns = self.columns(&generation)?;
         generation.unchanged()?;
         Ok((generation, columns))
@@ -115,9 +140,9 @@ impl Files {
 impl Source for Files {
     async fn check(&self, model: &Model) -> Result<Checked> {
         let since = Instant::now();
-        let (this, model) = (self.clone(), model.clone());
+        let (this, model, handle) = (self.clone(), model.clone(), Handle::current());
         let checked = handover::call(move || {
-            let (_, columns) = this.model(&model)?;
+            let (_, columns) = this.model(&model, &handle)?;
             let layout = Layout::new(&columns, &model, &[])?;
             Ok(Checked {
                 columns: columns.iter().map(Column::info).collect(),
@@ -131,14 +156,20 @@ impl Source for Files {
 
     async fn discover(&self, of: Option<&Relation>) -> Result<Vec<(String, Vec<ColumnInfo>)>> {
         let since = Instant::now();
-        let (this, of) = (self.clone(), of.cloned());
+        let (this, of, handle) = (self.clone(), of.cloned(), Handle::current());
         let found = handover::call(move || match of {
             None => {
-                let names = listing::names(&this.root)?.into_iter();
-                Ok(listing::models(names).into_iter().map(|name| (name, Vec::new())).collect())
+                let names = match &this.root {
+                    Root::Local(root) => listing::names(root)?,
+                    Root::Stored(folder) => folder.names(&handle)?,
+                };
+                Ok(listing::models(names.into_iter())
+                    .into_iter()
+                    .map(|name| (name, Vec::new()))
+                    .collect())
             }
             Some(relation) => {
-                let (_, columns) = this.described(&relation)?;
+                let (_, columns) = this.described(&relation, &handle)?;
                 let name = match relation {
                     Relation::Table(name) | Relation::Sql(name) => name,
                 };
@@ -152,10 +183,10 @@ impl Source for Files {
 
     async fn read(&self, request: ReadRequest) -> Result<Box<dyn flow::Read>> {
         let since = Instant::now();
-        let this = self.clone();
+        let (this, handle) = (self.clone(), Handle::current());
         let read = handover::read(None, move |handover| {
             let clock = Watermark(this.clock.now_micros());
-            let (generation, columns) = this.model(&request.model)?;
+            let (generation, columns) = this.model(&request.model, &handle)?;
             let layout = Layout::new(&columns, &request.model, &request.columns)?;
             let request = Request::new(request, layout, clock, this.room())?;
             let mut opened = Opened { generation, options: this.options.clone() };

@@ -1,12 +1,14 @@
 //! The reader against real PostgreSQL servers.
 #![expect(clippy::unwrap_used, reason = "a test may fail at any line")]
 
+mod borrowed;
 mod conformance;
 mod faults;
 mod files;
 mod keys;
 mod marks;
 mod model;
+mod object_store;
 mod properties;
 mod swaps;
 mod tls;

@@ -20,6 +20,7 @@ use serde_json::{Map, Value, json};
 use support::Database;
 
 use super::{Kind, Subject, Table};
+use crate::object_store::Bucket;
 
 /// PostgreSQL.
 pub(crate) struct Warehouse {
@@ -95,12 +96,18 @@ pub(crate) struct FileSubject {
     dir: tempfile::TempDir,
     ending: &'static str,
     files: usize,
+    bucket: Option<Bucket>,
+}
+
+/// Files of one kind in an object store.
+pub(crate) fn in_bucket(ending: &'static str, bucket: Bucket) -> FileSubject {
+    FileSubject { bucket: Some(bucket), ..FileSubject::new(ending, 2) }
 }
 
 impl FileSubject {
     /// A folder whose tables are so many files each.
     pub(crate) fn new(ending: &'static str, files: usize) -> Self {
-        Self { dir: tempfile::tempdir().unwrap(), ending, files }
+        Self { dir: tempfile::tempdir().unwrap(), ending, files, bucket: None }
     }
 }
 
@@ -170,6 +177,10 @@ impl Subject for FileSubject {
         if table.rows.len() > 10_000 {
             options.insert("batch_rows".to_owned(), json!(1_000));
             options.insert("sort_memory_mib".to_owned(), json!(1));
+        }
+        if let Some(bucket) = &self.bucket {
+            bucket.upload(&folder, name).await;
+            options = bucket.options(options);
         }
         (name.to_owned(), Arc::new(open_files(self.dir.path(), options)))
     }
