@@ -40,7 +40,7 @@ pub struct Running {
 /// # Errors
 /// `InvalidInput` for options, TLS files or an address that is not loopback; else what binding says.
 pub async fn start(
-    build: fn(&Settings) -> Result<Router, String>,
+    build: impl FnOnce(&Settings) -> Result<Router, String> + Send,
     settings: Settings,
 ) -> io::Result<Running> {
     let invalid = |message: String| io::Error::new(io::ErrorKind::InvalidInput, message);

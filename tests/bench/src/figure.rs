@@ -21,6 +21,12 @@ impl Figure {
         Self { name: name.to_owned(), value, unit, goal: format!("<= {goal}"), ok }
     }
 
+    /// A figure that should be at least so much.
+    pub(crate) fn at_least(name: &str, value: f64, unit: &'static str, goal: f64) -> Self {
+        let ok = Some(value >= goal);
+        Self { name: name.to_owned(), value, unit, goal: format!(">= {goal}"), ok }
+    }
+
     /// A figure for information.
     pub(crate) fn info(name: &str, value: f64, unit: &'static str) -> Self {
         Self { name: name.to_owned(), value, unit, goal: String::new(), ok: None }

@@ -5,6 +5,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark prints its table")]
 
 mod child;
+mod csv;
 mod end_to_end;
 mod figure;
 mod read;
@@ -23,6 +24,7 @@ struct Bench {
 }
 
 const BENCHES: &[Bench] = &[
+    Bench { name: "csv", about: "rows to the CSV of a Salesforce job, on one core", run: csv::run },
     Bench { name: "read", about: "reader to Arrow against psql's binary COPY", run: read::run },
     Bench {
         name: "end_to_end",

@@ -5,7 +5,7 @@ mod results;
 
 use std::time::Duration;
 
-use flow::{Error, JobLimits, Mode, OpenJob, Receipt, Result, Resumed, Retry};
+use flow::{Error, JobLimits, Mode, OpenJob, Receipt, Result, Resumed, Retry, WriteBatch};
 use serde_json::json;
 use tokio::time::Instant;
 use writer::codes::E2012_FIELD;
@@ -45,6 +45,26 @@ pub(super) const fn limits(always: bool) -> JobLimits {
         rows_max: ROWS_MAX,
         bytes_max: BYTES_MAX,
     }
+}
+
+/// The file of a job that upserts these rows, in their order; for measurements.
+///
+/// # Errors
+/// When the batch cannot be spelled.
+pub fn job_file(batch: &WriteBatch) -> Result<Vec<u8>> {
+    let plan = Plan {
+        batch,
+        operation: "upsert",
+        external: None,
+        id_column: None,
+        ids: &[],
+        tokens: Vec::new(),
+    };
+    let rows: Vec<usize> = (0..batch.payload.rows()).collect();
+    let unfit = plan.unfit();
+    let rows: Vec<usize> =
+        rows.into_iter().filter(|row| unfit.binary_search(row).is_err()).collect();
+    plan.csv(&rows)
 }
 
 impl Salesforce {

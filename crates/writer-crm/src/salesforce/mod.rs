@@ -32,6 +32,7 @@ use writer::{
 
 use self::answer::{Complaint, record_id};
 use self::auth::{Session, Token};
+pub use self::bulk::job_file;
 use self::classify::Judge;
 use self::codes::E2107_LOGIN_HOST;
 use self::describe::{Described, PARENTS_MAX};
