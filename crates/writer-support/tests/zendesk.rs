@@ -447,6 +447,33 @@ async fn a_job_that_never_ends_ends_the_run_and_is_asked_about_by_the_next() {
     assert!(matches!(resumed, Resumed::Lost), "{resumed:?}");
 }
 
+// D1: what the run that died would have done after the job is done by the next one.
+#[tokio::test]
+async fn a_changed_address_of_a_job_found_again_still_becomes_the_main_one() {
+    let desk = Desk::start(&[("work_ms", "700")]).await;
+    let columns = |mail: &str| {
+        let key = ("external_id", text(&["E1"]));
+        batch("users", "external_id", vec![key, ("name", text(&["Ada"])), ("email", text(&[mail]))])
+    };
+    desk.ids(&columns("old@x.io")).await;
+    let notes = Arc::new(Notes::default());
+    let changed = WriteBatch { job: Some(Arc::<Notes>::clone(&notes)), ..columns("new@x.io") };
+    let dies =
+        tokio::time::timeout(std::time::Duration::from_millis(300), desk.writer.write(&changed))
+            .await;
+    assert!(dies.is_err(), "the process dies while the job is at work");
+    let id = notes.0.lock().unwrap().first().cloned();
+    let job =
+        OpenJob { match_on: Arc::new(["external_id".to_owned()]), ..open_job(id, &["E1"], 0) };
+    let resumed = desk.writer.keeps_jobs().unwrap().resume(&job).await.unwrap();
+    assert!(
+        matches!(&resumed, Resumed::Ended(receipt) if shown(&receipt.outcomes[0]) == "unknown"),
+        "{resumed:?}"
+    );
+    assert_eq!(desk.write(&columns("new@x.io")).await, ["there"]);
+    assert_eq!(desk.records("users").await[0]["email"], "new@x.io");
+}
+
 fn open_job(remote_id: Option<String>, tokens: &[&str], intended_at: i64) -> OpenJob {
     OpenJob {
         key: "job".to_owned(),

@@ -20,7 +20,7 @@ pub struct Options {
     /// Where requests go instead of Intercom's own address: a simulator or a proxy.
     #[serde(default)]
     pub base_url: Option<String>,
-    /// A contact that is found archived: `reject` its row, or `unarchive` it. Default `reject`.
+    /// A contact that is found archived: `unarchive` it, or `reject` its row. Default `unarchive`.
     #[serde(default)]
     pub archived: Archived,
     /// Contacts that are deleted are deleted for good, and not only archived. Default false.
@@ -57,11 +57,11 @@ pub enum Region {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Archived {
-    /// Its row is a reject.
+    /// It is taken out of the archive, then written: a row that comes back brings its record back.
     #[default]
-    Reject,
-    /// It is taken out of the archive, then written.
     Unarchive,
+    /// Its row is a reject.
+    Reject,
 }
 
 impl Region {

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use chrono::DateTime;
-use flow::{KeepsJobs, Mode, OpenJob, Result, Resumed};
+use flow::{KeepsJobs, Mode, OpenJob, Outcome, Result, Resumed};
 use serde_json::Value;
 use writer::{Method, Outcomes, Reply, Request, text};
 
@@ -29,10 +29,10 @@ impl KeepsJobs for Zendesk {
             seen |= matches!(end, End::Results(_));
             part.book(self.judge(part.rows.len()), &end, &mut outcomes);
         }
-        Ok(match seen {
-            true => Resumed::Ended(outcomes.receipt("no result for the row")),
-            false => Resumed::Lost,
-        })
+        if !seen {
+            return Ok(Resumed::Lost);
+        }
+        self.ended_as(object, job, outcomes).await
     }
 }
 
@@ -95,6 +95,46 @@ impl Zendesk {
         let [(part, end)] = fits.as_slice() else { return Ok(Resumed::Lost) };
         let mut outcomes = Outcomes::new(job.tokens.len());
         part.book(self.judge(part.rows.len()), end, &mut outcomes);
+        self.ended_as(object, job, outcomes).await
+    }
+
+    /// A user whose e-mail address changed with the job may still have the old one as the main one, which the run that
+    /// died would have mended afterwards: such rows come again.
+    async fn ended_as(
+        &self,
+        object: Object<'_>,
+        job: &OpenJob,
+        mut outcomes: Outcomes,
+    ) -> Result<Resumed> {
+        let changed = outcomes.known().filter_map(|(row, outcome)| match outcome {
+            Outcome::Delivered { created: Some(false), remote_id: Some(id) } => {
+                Some((row, id.clone()))
+            }
+            _ => None,
+        });
+        let mut changed: Vec<(usize, String)> = changed.collect();
+        // What was found by its address has it.
+        let by_address = job.tokens.iter().any(|token| token.contains('@'));
+        if object != Object::Users || job.mode == Mode::Delete || by_address {
+            changed.clear();
+        }
+        for (row, user) in changed {
+            let path = format!("/api/v2/users/{user}/identities");
+            let request = Request { method: Method::GET, path, operation: "identity", body: None };
+            let reply = self.call(request).await?;
+            let answer = match reply.status {
+                404 => continue,
+                _ if reply.is_success() => self.judge(0).object(&reply)?,
+                _ => return Err(self.judge(0).error(&reply)),
+            };
+            let identities = answer["identities"].as_array().into_iter().flatten();
+            if identities.filter(|identity| identity["type"] == "email").count() > 1 {
+                outcomes.replace(
+                    row,
+                    Outcome::Unknown { reason: "its address may not be the main one" },
+                );
+            }
+        }
         Ok(Resumed::Ended(outcomes.receipt("no result for the row")))
     }
 }
