@@ -259,3 +259,48 @@ fn random_histories_are_remembered_exactly() {
         .unwrap();
     assert!(most.get() >= 4, "several files were in use at once: {}", most.get());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_looks_on_while_files_come_and_go_sees_whole_commits() {
+    // S1: a file that is merged away between a look at the state and the file is looked for again.
+    const ROWS: u8 = 30;
+    let dir = tempfile::tempdir().unwrap();
+    let store = Sqlite::open(dir.path(), "acme").unwrap();
+    let lease = begin(&store).await;
+    let looker = Sqlite::open(dir.path(), "acme").unwrap();
+    let keys: Vec<Key> = (0..ROWS).map(key).collect();
+    let write = async {
+        for version in 0..120_u8 {
+            let mut commit = Commit { run_id: "r".to_owned(), ..Commit::default() };
+            let shape = Shape { version, shared: None, rejected: false, gone: None };
+            let change = |n: u8| LedgerChange { key: key(n), entry: entry(n, &shape) };
+            commit.ledger = (0..ROWS).map(change).collect();
+            store.commit(&lease, commit).await.unwrap();
+            if version % 5 == 4 {
+                store.put_run(&lease, &run(RunStatus::Ok)).await.unwrap();
+                store.put_run(&lease, &run(RunStatus::Running)).await.unwrap();
+            }
+        }
+    };
+    let look = async {
+        let mut seen = BTreeSet::new();
+        while !seen.contains(&120) {
+            let found = looker.lookup(SYNC, &keys).await.unwrap();
+            let prints: BTreeSet<_> = found
+                .iter()
+                .map(|entry| {
+                    entry.as_ref().and_then(|entry| entry.acknowledged).map(|print| print.0)
+                })
+                .collect();
+            assert_eq!(prints.len(), 1, "all rows are of one commit");
+            let print = prints.first().and_then(|print| *print).unwrap_or(0);
+            assert!(seen.last().is_none_or(|last| *last <= print), "nothing goes back");
+            seen.insert(print);
+            assert!(matches!(looker.syncs().await.unwrap()[0].ledger_rows, 0 | 30));
+            tokio::task::yield_now().await;
+        }
+        seen.len()
+    };
+    let ((), seen) = tokio::join!(write, look);
+    assert!(seen > 5, "{seen} states were seen");
+}

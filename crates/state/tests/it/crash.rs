@@ -38,10 +38,72 @@ async fn every_acknowledged_commit_survives_a_kill_and_no_half_of_one_appears() 
     );
 }
 
+/// Rows of a commit of which some fill the memory of a ledger, so that files are made beside the commits.
+const MANY: usize = 12_000;
+/// Commits until the same rows are written again.
+const SLOTS: usize = 16;
+
+#[tokio::test]
+async fn a_kill_while_ledger_files_are_made_loses_nothing_and_leaves_nothing() {
+    let dir = tempdir().unwrap();
+    let mut before = 0;
+    for kill in 0..4 {
+        let more = Duration::from_millis(900 + 170 * kill);
+        let acknowledged = kill_child("crash::child_fills_a_ledger", dir.path(), more);
+        let store = open(dir.path());
+        let lease = store.acquire(SYNC, AT).await.unwrap();
+        let found = store.watermark(SYNC).await.unwrap().map_or(0, |stored| stored.watermark.0);
+        let found = usize::try_from(found).unwrap();
+        assert!((acknowledged..=acknowledged + 1).contains(&found) && found >= before);
+        before = found;
+        for slot in 0..SLOTS.min(found) {
+            // The last commit that wrote these rows.
+            let version = found - (found + SLOTS - slot) % SLOTS;
+            let rows: Vec<usize> = (slot * MANY..(slot + 1) * MANY).step_by(97).collect();
+            let keys: Vec<_> = rows.iter().map(|row| key(*row)).collect();
+            let entries = store.lookup(SYNC, &keys).await.unwrap();
+            for (row, entry_found) in rows.iter().zip(entries) {
+                let expected = (version > 0).then(|| entry(*row, version as u128));
+                assert_eq!(entry_found, expected, "row {row} after {found} commits");
+            }
+        }
+        let rows = found.min(SLOTS) * MANY;
+        assert_eq!(store.syncs().await.unwrap()[0].ledger_rows, rows as u64);
+        drop(lease);
+        let left = std::fs::read_dir(dir.path().join("ledger")).unwrap().flatten();
+        let left: Vec<_> = left.map(|file| file.file_name().into_string().unwrap()).collect();
+        assert!(left.iter().all(|name| name.ends_with(".rows")), "{left:?}");
+    }
+    assert!(before > 2 * SLOTS, "only {before} commits: no file can have been made");
+}
+
+#[tokio::test]
+async fn child_fills_a_ledger() {
+    let Some(dir) = child_dir() else { return };
+    let store = open(&dir);
+    let run_id = format!("run-{}", std::process::id());
+    let lease = begin(&store, &run_id).await;
+    let done = store.watermark(SYNC).await.unwrap().map_or(0, |stored| stored.watermark.0);
+    let mut out = std::io::stdout().lock();
+    for n in usize::try_from(done).unwrap() + 1.. {
+        let mut next = commit(&run_id);
+        let slot = n % SLOTS;
+        next.ledger = changes(slot * MANY..(slot + 1) * MANY, n as u128);
+        next.watermark = Some(watermark(n as i64));
+        store.commit(&lease, next).await.unwrap();
+        writeln!(out, "acknowledged {n}").unwrap();
+        out.flush().unwrap();
+    }
+}
+
 /// Runs the child until it has acknowledged a commit, and `more` beyond that; answers the last one it
 /// acknowledged.
 fn commit_until_killed(dir: &Path, more: Duration) -> usize {
-    let mut child = spawn("crash::child_commits_in_a_loop", dir);
+    kill_child("crash::child_commits_in_a_loop", dir, more)
+}
+
+fn kill_child(test: &str, dir: &Path, more: Duration) -> usize {
+    let mut child = spawn(test, dir);
     let output = BufReader::new(child.stdout.take().unwrap());
     let (send, lines) = mpsc::channel();
     let reading = std::thread::spawn(move || {
