@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::project::{Project, SYNC};
+use crate::project::{Output, Project, SYNC, eventually};
 
 /// The sync with these guards.
 fn guarded(guards: &str) -> String {
@@ -68,4 +68,130 @@ async fn an_empty_or_tiny_model_a_crowd_of_invalid_rows_and_too_many_calls_stop_
         .write("syncs/people.yml", &guarded("max_invalid: 10%, max_rejected: 10%, min_rows: 200"));
     let run = project.run().await.exits(0).balances();
     assert_eq!((run.count("rejected"), run.count("created")), (20, 180));
+}
+
+/// Plans to `plan.outflow` and gives the SHA-256 that was printed.
+async fn plan(project: &Project) -> String {
+    let args = ["plan", "-s", "people", "--out", "plan.outflow", "--output", "json"];
+    let summary = project.outflow(&args).await.exits(0).summary();
+    summary["syncs"][0]["plan"]["sha256"].as_str().expect("a digest").to_owned()
+}
+
+async fn apply(project: &Project, allow: &[&str]) -> Output {
+    let mut args = vec!["apply", "plan.outflow", "--output", "json"];
+    for guard in allow {
+        args.extend(["--allow", guard]);
+    }
+    project.outflow(&args).await
+}
+
+/// Applying is refused by the code: exit 4, and nothing is sent.
+async fn refused(project: &Project, code: &str) {
+    let writes = project.writes().await;
+    let refused = apply(project, &[]).await.exits(4);
+    assert_eq!(project.writes().await, writes, "nothing is sent");
+    assert!(refused.stderr.contains(code), "{code}: {}", refused.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_is_reviewed_and_applied_once_and_exactly() {
+    let project = Project::new().await;
+    project.insert(0, 250).await;
+    let text = project.outflow(&["plan", "-s", "people", "--out", "plan.outflow"]).await.exits(0);
+    let digest = plan(&project).await;
+    let file = std::fs::read(project.path("plan.outflow")).expect("a plan");
+    assert!(file.starts_with(b"outflow plan 1 "), "it says what it is");
+    assert!(text.stdout.contains("Apply it with `outflow apply plan.outflow`"), "{}", text.stdout);
+    assert_eq!(digest.len(), 64);
+    let late = "insert into people (id, email, updated_at) values (900, 'late@example.com', now())";
+    project.database.execute(late).await;
+    let applied = apply(&project, &[]).await.exits(0).balances();
+    assert_eq!((applied.count("created"), applied.count("parked")), (250, 1));
+    assert!(!project.contacts().await.contains_key("late@example.com"), "exactly the plan");
+    refused(&project, "G012").await;
+    let next = project.run().await.exits(0).balances();
+    assert_eq!(next.count("created"), 1);
+    project.converged(&[]).await;
+    let several = project.outflow(&["plan", "--exclude", "people", "--out", "x"]).await;
+    assert_eq!(several.code, Some(64), "{}", several.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_is_refused_when_source_config_or_state_moved_on_or_its_file_is_damaged() {
+    let project = Project::new().await;
+    project.insert(0, 100).await;
+    plan(&project).await;
+    project
+        .database
+        .execute("update people set name = 'other', updated_at = now() where id = 5")
+        .await;
+    refused(&project, "G010").await;
+    plan(&project).await;
+    project.database.execute("delete from people where id = 7").await;
+    refused(&project, "G010").await;
+    plan(&project).await;
+    project.write("syncs/people.yml", &SYNC.replace("firstname: name", "lastname: name"));
+    refused(&project, "G011").await;
+    project.write("syncs/people.yml", SYNC);
+    project.run().await.exits(0);
+    refused(&project, "G012").await;
+
+    project
+        .database
+        .execute("update people set name = 'x', updated_at = now() where id < 50")
+        .await;
+    plan(&project).await;
+    let good = std::fs::read(project.path("plan.outflow")).expect("a plan");
+    let mut bent = good.clone();
+    let middle = bent.len() / 2;
+    bent[middle] ^= 4;
+    for (bytes, code) in [
+        (bent, "E4032"),
+        (good[..good.len() - 7].to_vec(), "E4032"),
+        (b"id,name\n1,x\n".to_vec(), "E4031"),
+        ([b"outflow plan 2 ".as_slice(), &good[15..]].concat(), "E4033"),
+    ] {
+        std::fs::write(project.path("plan.outflow"), bytes).expect("written");
+        refused(&project, code).await;
+    }
+    std::fs::write(project.path("plan.outflow"), good).expect("written");
+    apply(&project, &[]).await.exits(0).balances();
+    project.converged(&[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guard_is_passed_once_by_applying_an_approved_plan() {
+    let project = Project::new().await;
+    project.insert(0, 100).await;
+    project.write("syncs/people.yml", &guarded("first_run: confirm, max_changed: 5%"));
+    stopped(&project, "G009").await;
+    plan(&project).await;
+    apply(&project, &[]).await.exits(0).balances();
+    project.database.execute("update people set name = 'y', updated_at = now()").await;
+    stopped(&project, "G004").await;
+    plan(&project).await;
+    refused(&project, "G004").await;
+    project.outflow(&["apply", "plan.outflow", "--allow", "max_everything"]).await.exits(64);
+    let applied = apply(&project, &["max_changed"]).await.exits(0).balances();
+    assert_eq!(applied.count("updated"), 100);
+    assert_eq!(applied.summary()["syncs"][0]["guards"][0]["verdict"], "allowed");
+    project.database.execute("update people set name = 'z', updated_at = now()").await;
+    stopped(&project, "G004").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_application_that_is_killed_is_finished_by_the_next_run() {
+    // D1, S1: wherever it dies.
+    let project = Project::new().await;
+    project.insert(0, 4_000).await;
+    plan(&project).await;
+    project.faults("op=batch_upsert;do=delay:20").await;
+    let mut child = project.spawn(&["apply", "plan.outflow", "-q"]);
+    eventually("some rows have landed", || async { project.writes().await >= 8 }).await;
+    child.start_kill().expect("killed");
+    child.wait().await.expect("ended");
+    project.clear_faults().await;
+    project.run().await.exits(0).balances();
+    project.converged(&[]).await;
+    refused(&project, "G012").await;
 }

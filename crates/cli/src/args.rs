@@ -127,6 +127,8 @@ pub(crate) enum Command {
     Preview(commands::preview::PreviewArgs),
     /// Show exactly what a run would send, without sending it.
     Plan(commands::plan::PlanArgs),
+    /// Send exactly what a plan says, or nothing.
+    Apply(commands::apply::ApplyArgs),
     /// Send what changed.
     Run(commands::run::RunArgs),
     /// Send an old range again, without moving the watermark; goes on where it stopped.
@@ -167,6 +169,7 @@ impl Command {
             Self::Discover(_) => "discover",
             Self::Preview(_) => "preview",
             Self::Plan(_) => "plan",
+            Self::Apply(_) => "apply",
             Self::Run(_) => "run",
             Self::Backfill(_) => "backfill",
             Self::Status(_) => "status",

@@ -177,6 +177,7 @@ impl Command {
     /// Where the summary goes besides stdout.
     fn summary_file(&self) -> Option<&Path> {
         match self {
+            Self::Apply(args) => args.summary_file.as_deref(),
             Self::Run(args) => args.summary_file.as_deref(),
             Self::Backfill(args) => args.summary_file.as_deref(),
             _ => None,

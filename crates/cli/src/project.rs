@@ -54,6 +54,14 @@ impl Project {
         &self.checked.name
     }
 
+    /// Where a plan is made, and may be applied.
+    pub(crate) fn origin(&self) -> String {
+        match &self.checked.environment {
+            Some(environment) => format!("project `{}`, environment `{environment}`", self.name()),
+            None => format!("project `{}`", self.name()),
+        }
+    }
+
     /// All syncs, by name.
     pub(crate) fn syncs(&self) -> &[CheckedSync] {
         &self.checked.syncs

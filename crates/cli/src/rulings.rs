@@ -23,7 +23,6 @@ pub struct GuardSummary {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<f64>,
     /// What the rows it is about have in common.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub common: Vec<CommonSummary>,
 }
 

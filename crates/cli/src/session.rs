@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use engine::{BackfillScope, Ports, RunFailure, RunOptions, RunReport};
+use engine::{BackfillScope, Guard, PlanFile, Ports, RunFailure, RunOptions, RunReport};
 use flow::metrics::SyncInfo;
 use flow::{Changes, Key, RunCounts, RunStatus, Trigger};
 use state::{Sqlite, SyncState};
@@ -33,6 +33,8 @@ pub(crate) enum Job {
     Backfill(BackfillScope),
     /// Read these rows again and send them.
     Retry(Vec<Key>),
+    /// Send what this plan says, and let these guards be passed.
+    Apply(Arc<PlanFile>, Vec<Guard>),
 }
 
 /// How to do it.
@@ -132,7 +134,7 @@ impl<'a> Session<'a> {
         };
         let summary = match ports {
             Ok(ports) => {
-                let ordinary = matches!(job, Job::Run);
+                let ordinary = matches!(job, Job::Run | Job::Apply(..));
                 let result = self.engine(planned, &ports, job, manner).await;
                 self.conclude(planned, result, ordinary).await
             }
@@ -160,7 +162,7 @@ impl<'a> Session<'a> {
         let options = RunOptions {
             trigger: match job {
                 Job::Backfill(_) => Trigger::Backfill,
-                Job::Run | Job::Retry(_) => Trigger::Manual,
+                Job::Run | Job::Retry(_) | Job::Apply(..) => Trigger::Manual,
             },
             full_refresh: manner.full_refresh,
             rows_max: manner.rows_max,
@@ -174,6 +176,11 @@ impl<'a> Session<'a> {
             Job::Run => engine::run(sync, ports, options, &watch).await,
             Job::Backfill(scope) => engine::backfill(sync, ports, (scope, options), &watch).await,
             Job::Retry(keys) => engine::retry(sync, ports, (keys, options), &watch).await,
+            Job::Apply(plan, allowed) => {
+                let about = (sync, self.project.origin());
+                let about = (about.0, about.1.as_str());
+                engine::apply(about, ports, (plan, allowed, options), &watch).await
+            }
         }
     }
 

@@ -75,17 +75,27 @@ pub struct SyncSummary {
     pub rejects: Vec<RejectGroup>,
     /// With `plan`: a few of the rows that would be sent: `op`, `key` and `fields`.
     pub samples: Vec<Value>,
+    /// With `plan --out`: where the plan is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plan: Option<PlanSummary>,
     /// With guards: what each of them said before the first request.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub guards: Vec<GuardSummary>,
     /// With `plan`: rows to send by why: `first`, `data`, `mapping` or `unconfirmed`.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub reasons: BTreeMap<String, u64>,
     /// Advice.
     pub findings: Vec<ErrorSummary>,
     /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<ErrorSummary>,
+}
+
+/// A plan in a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct PlanSummary {
+    /// The file.
+    pub file: String,
+    /// Its SHA-256, in hexadecimal.
+    pub sha256: String,
 }
 
 /// Rows and requests. All are counts.

@@ -149,6 +149,43 @@ pub static E4056: Code = Code {
     remedy: "ALTER TABLE ... SET LOGGED, or use `mode: upsert`",
 };
 
+/// The file is no plan.
+pub static E4031: Code = Code {
+    id: "E4031",
+    kind: Kind::Guard,
+    title: "the file is not a plan",
+    cause: "A plan begins with a line that says so and seals the rest. Nothing was sent.",
+    remedy: "name the file that `outflow plan --out FILE` wrote",
+};
+
+/// The plan is damaged.
+pub static E4032: Code = Code {
+    id: "E4032",
+    kind: Kind::Guard,
+    title: "the plan is damaged",
+    cause: "The file was cut off or changed since it was written: its content is not what its first line seals. Nothing \
+            was sent.",
+    remedy: "make a new plan",
+};
+
+/// The plan is of another version.
+pub static E4033: Code = Code {
+    id: "E4033",
+    kind: Kind::Guard,
+    title: "the plan was made by another version",
+    cause: "The format of plans has a version, and this program applies only its own. Nothing was sent.",
+    remedy: "apply it with the version that made it, or make a new plan",
+};
+
+/// The plan's file cannot be used.
+pub static E4034: Code = Code {
+    id: "E4034",
+    kind: Kind::Failed,
+    title: "the plan's file cannot be written or read",
+    cause: "The file system refused it. Nothing was sent.",
+    remedy: "see the message; mend the path, its permissions or the disk's room",
+};
+
 /// The state is about another place.
 pub static G001: Code = Code {
     id: "G001",
@@ -258,6 +295,35 @@ pub static G009: Code = Code {
     remedy: "`outflow plan -s SYNC --out FILE`, read it, then `outflow apply FILE`",
 };
 
+/// The source moved on since the plan.
+pub static G010: Code = Code {
+    id: "G010",
+    kind: Kind::Guard,
+    title: "the rows of the plan are not what the warehouse has now",
+    cause: "A plan is applied exactly or not at all. Rows in it have changed, left the model, or become invalid since it \
+            was made. Nothing was sent.",
+    remedy: "make a new plan",
+};
+
+/// The configuration moved on since the plan.
+pub static G011: Code = Code {
+    id: "G011",
+    kind: Kind::Guard,
+    title: "the configuration is not the one the plan was made with",
+    cause: "Another project or environment, a changed sync file or another account would send something else than what \
+            was planned. Nothing was sent.",
+    remedy: "make a new plan, or apply it where it was made",
+};
+
+/// The state moved on since the plan.
+pub static G012: Code = Code {
+    id: "G012",
+    kind: Kind::Guard,
+    title: "the state moved on since the plan was made",
+    cause: "A run, a retry, a reset or this very plan has changed what is known of its rows. Nothing was sent.",
+    remedy: "make a new plan; it is empty where everything has been sent",
+};
+
 /// Two rows are found by the same match value.
 pub static R401: Code = Code {
     id: "R401",
@@ -300,6 +366,6 @@ pub static R404: Code = Code {
 /// Every code of this crate.
 pub const CODES: &[&Code] = &[
     &E4001, &E4002, &E4003, &E4004, &E4005, &E4006, &E4007, &E4008, &E4020, &E4021, &E4022, &E4023,
-    &E4030, &E4050, &E4055, &E4056, &G001, &G002, &G003, &G004, &G005, &G006, &G007, &G008, &G009,
-    &R401, &R402, &R403, &R404,
+    &E4030, &E4031, &E4032, &E4033, &E4034, &E4050, &E4055, &E4056, &G001, &G002, &G003, &G004,
+    &G005, &G006, &G007, &G008, &G009, &G010, &G011, &G012, &R401, &R402, &R403, &R404,
 ];

@@ -13,6 +13,7 @@ use tokio_util::task::AbortOnDropHandle;
 use transform::{Mapped, RunMeta};
 
 use crate::absent::Seen;
+use crate::apply::Picker;
 use crate::deliver::{Batcher, Call, Caller, Delivery};
 use crate::gone::write_mode;
 use crate::intake::{Chunk, Facts, Mapping, Reading, Slot, task_lost};
@@ -96,6 +97,8 @@ pub(crate) struct Conductor<'a> {
     pub(crate) parked: u64,
     /// Until when calls may be carried out whose rows nobody wrote down.
     pub(crate) unheard_until: Option<i64>,
+    /// Leaves rows that are not in the plan that is applied.
+    pub(crate) picker: Option<Picker>,
     /// The state had unconfirmed rows when the run began.
     pub(crate) had_unconfirmed: bool,
     /// Rows are sent to be confirmed.
@@ -172,6 +175,7 @@ impl<'a> Conductor<'a> {
             facts: Arc::default(),
             parked: 0,
             unheard_until: None,
+            picker: None,
             had_unconfirmed: false,
             confirming: false,
             sent: 0,
@@ -200,7 +204,13 @@ impl<'a> Conductor<'a> {
     }
 
     async fn work(&mut self, job: Job, watch: &dyn Watch) -> Result<()> {
-        let Job { pages, asked, confirms, removes, weighed, .. } = job;
+        let Job { pages, asked, confirms, removes, weighed, approval, .. } = job;
+        if let Some(approval) = approval {
+            self.picker = Some(approval.picker()?);
+            if let Some(reached) = approval.reached(self.settler.stored()) {
+                self.settler.not_past(reached);
+            }
+        }
         self.remember_doubts().await?;
         if confirms {
             self.confirm(Duration::ZERO, watch).await?;

@@ -21,6 +21,8 @@ pub(crate) enum Verdict {
     Held,
     /// Another row holds the record it would be written to.
     Conflict,
+    /// It changed, and is not in the plan that is applied: the next run sends it.
+    Left,
 }
 
 /// The verdict of every row by its ledger entry alone. With `forced`, unchanged and refused payloads are sent too.

@@ -1,10 +1,10 @@
 //! Guards: limits that stop a run before its first request. Judges what was weighed; pure.
 
-use flow::{Code, Error};
+use flow::{Code, Error, Result};
+use serde::{Deserialize, Serialize};
 
 use crate::codes;
 use crate::diagnosis::Common;
-use crate::weigh::Weight;
 
 /// The limits of a sync. `None`: no limit.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -198,35 +198,79 @@ impl Ruling {
     }
 }
 
-/// What every guard of the sync says about `weight`, in the order of [`Guard::ALL`].
-pub(crate) fn rulings(guards: &Guards, weight: &Weight, allowed: &[Guard]) -> Vec<Ruling> {
+/// What guards judge.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Counts {
+    /// Rows read.
+    pub(crate) read: u64,
+    /// Rows the destination has acknowledged so far.
+    pub(crate) known: u64,
+    /// Rows of the model, where they were counted.
+    pub(crate) model_rows: Option<u64>,
+    /// Known rows that left the model.
+    pub(crate) removed: u64,
+    /// Known rows whose payload changed.
+    pub(crate) update: u64,
+    /// Filled values that would be emptied, and filled values as last acknowledged.
+    pub(crate) emptied: u64,
+    pub(crate) filled: u64,
+    /// Rows the mapping refuses.
+    pub(crate) invalid: u64,
+    /// Rows that would be rejects for any reason.
+    pub(crate) refused: u64,
+    /// Write calls, repeats aside.
+    pub(crate) requests: u64,
+}
+
+/// What every guard of the sync says about `counts`, in the order of [`Guard::ALL`].
+pub(crate) fn rulings(
+    guards: &Guards,
+    counts: &Counts,
+    common: impl Fn(Guard) -> Vec<Common>,
+) -> Vec<Ruling> {
     let share = |limit: Option<f64>| limit.map(Limit::Share);
     // A few bad rows of a small read are no crowd: what is known counts, where that is more.
-    let rows = weight.read.max(weight.known);
+    let rows = counts.read.max(counts.known);
     let removed = guards.max_removed.map(|share| match guards.max_removed_floor {
         0 => Limit::Share(share),
         floor => Limit::ShareOrRows(share, floor),
     });
     let asked = [
-        (Guard::MinRows, guards.min_rows.map(Limit::AtLeast), weight.model_rows, 0),
-        (Guard::MaxRemoved, removed, Some(weight.removed), weight.known),
-        (Guard::MaxChanged, share(guards.max_changed), Some(weight.update), weight.known),
-        (Guard::MaxNullOut, share(guards.max_null_out), Some(weight.emptied), weight.filled),
-        (Guard::MaxRejected, share(guards.max_rejected), Some(weight.refused()), rows),
-        (Guard::MaxInvalid, share(guards.max_invalid), Some(weight.invalid), rows),
-        (Guard::MaxRequests, guards.max_requests.map(Limit::AtMost), Some(weight.requests), 0),
-        (Guard::FirstRun, guards.confirm_first_run.then_some(Limit::Plan), Some(weight.known), 0),
+        (Guard::MinRows, guards.min_rows.map(Limit::AtLeast), counts.model_rows, 0),
+        (Guard::MaxRemoved, removed, Some(counts.removed), counts.known),
+        (Guard::MaxChanged, share(guards.max_changed), Some(counts.update), counts.known),
+        (Guard::MaxNullOut, share(guards.max_null_out), Some(counts.emptied), counts.filled),
+        (Guard::MaxRejected, share(guards.max_rejected), Some(counts.refused), rows),
+        (Guard::MaxInvalid, share(guards.max_invalid), Some(counts.invalid), rows),
+        (Guard::MaxRequests, guards.max_requests.map(Limit::AtMost), Some(counts.requests), 0),
+        (Guard::FirstRun, guards.confirm_first_run.then_some(Limit::Plan), Some(counts.known), 0),
     ];
     asked
         .into_iter()
         .filter_map(|(guard, limit, count, of)| {
             let (limit, count) = (limit?, count?);
-            let passed = limit.passed(count, of);
-            let allowed = passed && allowed.contains(&guard);
-            let common = if passed { weight.common(guard) } else { Vec::new() };
-            Some(Ruling { guard, count, of, limit, stopped: passed && !allowed, allowed, common })
+            let stopped = limit.passed(count, of);
+            let common = if stopped { common(guard) } else { Vec::new() };
+            Some(Ruling { guard, count, of, limit, stopped, allowed: false, common })
         })
         .collect()
+}
+
+/// The error of the first guard that stops the run.
+pub(crate) fn stopped(sync: &str, rulings: &[Ruling]) -> Result<()> {
+    match rulings.iter().find(|ruling| ruling.stopped) {
+        Some(ruling) => Err(ruling.error(sync)),
+        None => Ok(()),
+    }
+}
+
+/// Lets these guards be passed, this once.
+pub(crate) fn allow(rulings: &mut [Ruling], guards: &[Guard]) {
+    for ruling in rulings {
+        if ruling.stopped && guards.contains(&ruling.guard) {
+            (ruling.stopped, ruling.allowed) = (false, true);
+        }
+    }
 }
 
 #[cfg(test)]

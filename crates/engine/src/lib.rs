@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod absent;
+mod apply;
 mod backfill;
 mod check;
 pub mod codes;
@@ -19,6 +20,7 @@ mod missing;
 mod overlooked;
 mod ownership;
 mod plan;
+mod plan_file;
 mod prepare;
 mod preview;
 mod removal;
@@ -34,11 +36,13 @@ mod target;
 mod twins;
 mod weigh;
 
+pub use apply::apply;
 pub use backfill::{BackfillScope, backfill, retry};
 pub use check::{Problem, check};
 pub use diagnosis::Common;
 pub use guard::{Guard, Guards, Limit, Ruling};
-pub use plan::{Plan, PlanOp, PlanRow, RejectGroup, plan};
+pub use plan::{Plan, PlanOp, PlanOptions, PlanRow, RejectGroup, plan};
+pub use plan_file::{Change, Header, PlanFile, Value};
 pub use preview::{Preview, preview};
 pub use retry::RetryPolicy;
 pub use run::run;

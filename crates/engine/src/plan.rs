@@ -1,18 +1,21 @@
 //! What a run would do now: weighs its rows as a run with guards does, and sends nothing.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use flow::arrow::array::Array;
-use flow::{Error, Finding, Key, Result, Watermark, text_at};
+use flow::{Error, Finding, Key, Result, Scope, Watermark, text_at};
 use transform::Mapped;
 
+use crate::apply::{config_name, planned};
 use crate::diff::Verdict;
-use crate::guard::{Ruling, rulings};
+use crate::guard::Ruling;
+use crate::plan_file::{Change, Header, PlanWriter, PlannedRow};
 use crate::prepare::prepare;
 use crate::preview::run_meta;
 use crate::request::{Remembered, page, scope_of_plan};
 use crate::target::target;
-use crate::weigh::{Beholder, Ended, Reason, Scale, Weighed, Weight, model_rows};
+use crate::weigh::{Beholder, Ended, Place, Reason, Scale, Weighed, Weight, model_rows};
 use crate::{Ports, Stop, Sync, codes};
 
 /// Rows shown as samples, per operation.
@@ -49,6 +52,8 @@ pub struct Plan {
     pub requests: u64,
     /// Advice from the check of the model.
     pub findings: Vec<Finding>,
+    /// SHA-256 of the plan's file, where one was written.
+    pub sha256: Option<String>,
 }
 
 /// What would happen to a row.
@@ -58,6 +63,16 @@ pub enum PlanOp {
     Create,
     /// Sent since its payload changed.
     Update,
+}
+
+impl PlanOp {
+    /// The word in plans.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Update => "update",
+        }
+    }
 }
 
 /// One row that would be sent.
@@ -84,30 +99,57 @@ pub struct RejectGroup {
     pub rows: u64,
 }
 
+/// How to plan.
+#[derive(Debug, Clone, Default)]
+pub struct PlanOptions {
+    /// Where the exact rows are written, for [`crate::apply`].
+    pub out: Option<PathBuf>,
+    /// Project and environment, by name; a plan is applied where it was made.
+    pub origin: String,
+    /// How to stop early.
+    pub stop: Stop,
+}
+
 /// Compares the rows a run would read now with the ledger.
 ///
 /// # Errors
-/// As a run's, before anything is sent.
-pub async fn plan(sync: &Sync, ports: &Ports, stop: &Stop) -> Result<Plan> {
+/// As a run's, before anything is sent; `E4034` when the file cannot be written.
+pub async fn plan(sync: &Sync, ports: &Ports, options: &PlanOptions) -> Result<Plan> {
     let remembered = Remembered::of(sync, ports).await?;
     let stored = remembered.watermark.as_ref();
     let prepared = Arc::new(prepare(sync, ports).await?);
-    target(sync, ports).await?;
+    let target = target(sync, ports).await?;
     let scope = scope_of_plan(sync, &remembered, ports.clock.now_micros());
     let counted = model_rows(sync, ports, &scope).await?;
     let meta = run_meta(sync, ports);
+    let (stop, whole) = (&options.stop, matches!(scope, Scope::All));
     let scale = Scale { sync, ports, prepared: &prepared, meta: &meta, stop, stored };
-    let mut samples = Samples::default();
-    let ended = scale.weigh(vec![page(sync, scope, None)], &mut samples).await?;
+    let mut writing = Writing::new(options.out.as_deref())?;
+    let ended = scale.weigh(vec![page(sync, scope, None)], &mut writing).await?;
     let Ended::Complete(mut weight, _) = ended else {
         return Err(Error::new(&codes::E4004, "the plan was interrupted; nothing was sent"));
     };
     weight.count_model(counted);
     let mut plan = Plan::of(&weight);
-    plan.rulings = rulings(&sync.guards, &weight, &[]);
+    plan.rulings = weight.rulings(&sync.guards);
     plan.from = stored.map(|stored| stored.watermark);
     plan.findings.clone_from(&prepared.checked.findings);
-    plan.samples = samples.rows;
+    plan.samples = writing.samples;
+    if let Some(writer) = writing.writer {
+        let header = Header {
+            sync: sync.name.clone(),
+            origin: options.origin.clone(),
+            made_at: meta.started_at,
+            config: config_name(sync),
+            target: Header::of_target(&target),
+            watermark: Header::watermark_of(&remembered),
+            mark: Header::mark_of(&remembered),
+            whole,
+            reached: weight.reached.map(|reached| reached.0),
+            counts: weight.counts(),
+        };
+        plan.sha256 = Some(writer.finish(&header)?);
+    }
     Ok(plan)
 }
 
@@ -141,30 +183,56 @@ impl Plan {
     }
 }
 
-/// The first rows to be sent, per operation.
-#[derive(Default)]
-struct Samples {
-    rows: Vec<PlanRow>,
+/// Keeps the first rows to be sent, per operation, and writes all rows of the plan to its file.
+struct Writing<'a> {
+    out: Option<&'a Path>,
+    writer: Option<PlanWriter>,
+    samples: Vec<PlanRow>,
 }
 
-impl Beholder for Samples {
+impl<'a> Writing<'a> {
+    fn new(out: Option<&'a Path>) -> Result<Self> {
+        Ok(Self { out, writer: out.map(PlanWriter::new).transpose()?, samples: Vec::new() })
+    }
+
+    fn sample(&mut self, weighed: &Weighed<'_>, row: usize) {
+        let op = weighed.op(row);
+        if self.samples.iter().filter(|known| known.op == op).count() < SAMPLES {
+            let (mapped, reason) = (weighed.mapped, weighed.reasons[row]);
+            let (key, fields) = (mapped.keys[row].clone(), fields(mapped, row));
+            self.samples.push(PlanRow { key, op, reason, fields });
+        }
+    }
+}
+
+impl Beholder for Writing<'_> {
     fn restart(&mut self) -> Result<()> {
-        self.rows.clear();
+        *self = Self::new(self.out)?;
         Ok(())
     }
 
     fn behold(&mut self, weighed: &Weighed<'_>) -> Result<()> {
         for (row, verdict) in weighed.verdicts.iter().enumerate() {
-            let op = weighed.op(row);
-            let full = self.rows.iter().filter(|known| known.op == op).count() >= SAMPLES;
-            if *verdict == Verdict::Send && !full {
-                let (mapped, reason) = (weighed.mapped, weighed.reasons[row]);
-                let fields = fields(mapped, row);
-                self.rows.push(PlanRow { key: mapped.keys[row].clone(), op, reason, fields });
+            if *verdict == Verdict::Send {
+                self.sample(weighed, row);
             }
+        }
+        let Some(writer) = &mut self.writer else { return Ok(()) };
+        for place in weighed.places() {
+            let Some(planned) = planned(weighed, place) else { continue };
+            let values = match place {
+                Place::Mapped(row) if planned.code.is_none() => values(weighed.mapped, row),
+                _ => Vec::new(),
+            };
+            writer.push(PlannedRow { values, ..planned })?;
         }
         Ok(())
     }
+}
+
+fn values(mapped: &Mapped, row: usize) -> Vec<Change> {
+    let change = |(field, after)| Change { field, before: None, after };
+    fields(mapped, row).into_iter().map(change).collect()
 }
 
 fn fields(mapped: &Mapped, row: usize) -> Vec<(String, Option<String>)> {

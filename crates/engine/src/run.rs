@@ -8,13 +8,14 @@ use flow::{
     RunStatus, Scope, StoredMark, StoredWatermark, Watermark,
 };
 
+use crate::apply::Approval;
 use crate::conductor::{Conductor, Outcome, meta_of};
-use crate::guard::{Guard, Ruling, rulings};
+use crate::guard::{Counts, Guard, Ruling, rulings, stopped};
 use crate::prepare::{Prepared, prepare};
 use crate::request::{Page, Part, Remembered, is_by_key, mapping_name, page, pages_of_run};
 use crate::settle::Advance;
 use crate::target::target;
-use crate::weigh::{Counted, Ended, Kept, Nobody, Scale, Weight, model_rows, weighed_page};
+use crate::weigh::{Beholder, Counted, Ended, Kept, Nobody, Scale, model_rows, weighed_page};
 use crate::{Ports, RunFailure, RunOptions, RunReport, Sync, Watch, codes};
 
 /// What one execution does, apart from how.
@@ -29,6 +30,10 @@ pub(crate) struct Job {
     pub(crate) confirms: bool,
     /// Whether the sync's guards have a say.
     pub(crate) guarded: bool,
+    /// Only the rows of this plan are sent.
+    pub(crate) approval: Option<Approval>,
+    /// Why the run ends before it begins.
+    pub(crate) refused: Option<Error>,
     /// The rows, where they were weighed and wait in the spool instead of being read.
     pub(crate) weighed: Option<Kept>,
     /// Records are removed whose row left the model.
@@ -49,6 +54,8 @@ impl Job {
             asked: None,
             confirms: false,
             guarded: false,
+            approval: None,
+            refused: None,
             weighed: None,
             removes: false,
             sees_all: false,
@@ -95,7 +102,7 @@ pub async fn run(
 }
 
 /// What the rows of a run move.
-fn advance(sync: &Sync, remembered: Remembered) -> Advance {
+pub(crate) fn advance(sync: &Sync, remembered: Remembered) -> Advance {
     let Remembered { watermark: stored, mark } = remembered;
     let mapping = mapping_name(sync);
     match &sync.model.changes {
@@ -181,9 +188,15 @@ async fn ready(
     (lease, run): (&Lease, &RunRecord),
     (job, options, known): (&mut Job, &RunOptions, &mut Known),
 ) -> Result<Prepared> {
+    if let Some(error) = job.refused.take() {
+        return Err(error);
+    }
     let prepared = prepare(sync, ports).await?;
     known.findings.clone_from(&prepared.checked.findings);
     let target = target(sync, ports).await?;
+    if let Some(approval) = &job.approval {
+        approval.goes_to(&target)?;
+    }
     let prepared = match job.guarded {
         true => guard(sync, ports, prepared, (run, job, options, known)).await?,
         false => prepared,
@@ -195,7 +208,7 @@ async fn ready(
     Ok(prepared)
 }
 
-/// Weighs what the job is about to send, where a guard needs it, and lets the guards speak.
+/// Weighs what the job is about to send, where a guard or a plan needs it, and lets the guards speak.
 async fn guard(
     sync: &Sync,
     ports: &Ports,
@@ -203,17 +216,21 @@ async fn guard(
     (run, job, options, known): (&RunRecord, &mut Job, &RunOptions, &mut Known),
 ) -> Result<Prepared> {
     let guards = &sync.guards;
-    if guards.confirm_first_run && ports.store.known_rows(&sync.name).await? == 0 {
-        let all = rulings(guards, &Weight::default(), &[]);
+    if let Some(approval) = &job.approval {
+        known.rulings = approval.rulings(sync);
+        stopped(&sync.name, &known.rulings)?;
+    } else if guards.confirm_first_run && ports.store.known_rows(&sync.name).await? == 0 {
+        let all = rulings(guards, &Counts::default(), |_| Vec::new());
         known.rulings = all.into_iter().filter(|ruling| ruling.guard == Guard::FirstRun).collect();
-        return stopped(sync, &known.rulings).map(|()| prepared);
-    }
-    if !guards.weigh() {
+        return stopped(&sync.name, &known.rulings).map(|()| prepared);
+    } else if !guards.weigh() {
         return Ok(prepared);
     }
     let counted = match weighed_page(&job.pages) {
-        Some(page) => model_rows(sync, ports, &page.request.scope).await?,
-        None => Counted::Never,
+        Some(page) if job.approval.is_none() => {
+            model_rows(sync, ports, &page.request.scope).await?
+        }
+        _ => Counted::Never,
     };
     let stored = match &job.advance {
         Advance::Watermark { stored, .. } => stored.clone(),
@@ -223,32 +240,25 @@ async fn guard(
     let (stop, stored) = (&options.stop, stored.as_ref());
     let scale = Scale { sync, ports, prepared: &prepared, meta: &meta, stop, stored };
     let pages = std::mem::take(&mut job.pages);
-    match scale.weigh(pages, &mut Nobody).await? {
+    let mut verifier = job.approval.as_ref().map(Approval::verifier).transpose()?;
+    let beholder: &mut dyn Beholder = match &mut verifier {
+        Some(verifier) => verifier,
+        None => &mut Nobody,
+    };
+    let Ended::Complete(mut weight, kept) = scale.weigh(pages, beholder).await? else {
         // The caller sees the drain by itself.
-        Ended::Drained => std::future::pending().await,
-        Ended::Complete(mut weight, kept) => {
-            weight.count_model(counted);
-            known.rulings = rulings(guards, &weight, &[]);
-            let parked = weight.read - weight.unchanged;
-            known.counts = RunCounts {
-                read: weight.read,
-                unchanged: weight.unchanged,
-                parked,
-                ..RunCounts::default()
-            };
-            stopped(sync, &known.rulings)?;
-            job.weighed = Some(kept);
-            Ok(Arc::unwrap_or_clone(prepared))
-        }
+        return std::future::pending().await;
+    };
+    weight.count_model(counted);
+    let (read, unchanged) = (weight.read, weight.unchanged);
+    known.counts = RunCounts { read, unchanged, parked: read - unchanged, ..RunCounts::default() };
+    match verifier {
+        Some(verifier) => verifier.verdict()?,
+        None => known.rulings = weight.rulings(guards),
     }
-}
-
-/// The error of the first guard that stops the run.
-fn stopped(sync: &Sync, rulings: &[Ruling]) -> Result<()> {
-    match rulings.iter().find(|ruling| ruling.stopped) {
-        Some(ruling) => Err(ruling.error(&sync.name)),
-        None => Ok(()),
-    }
+    stopped(&sync.name, &known.rulings)?;
+    job.weighed = Some(kept);
+    Ok(Arc::unwrap_or_clone(prepared))
 }
 
 /// When rows are going to be sent with another mapping than the stored watermark names, it names none from now on:

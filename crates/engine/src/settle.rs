@@ -91,6 +91,8 @@ pub(crate) struct Settler {
     reached: Option<Watermark>,
     /// Nothing after this range moves progress.
     stopped_at: Option<u64>,
+    /// The watermark goes no further.
+    not_past: Option<Watermark>,
     /// A row was unconfirmed at the end of a call.
     unconfirmed: bool,
 }
@@ -107,6 +109,7 @@ impl Settler {
             pending_matches: HashSet::new(),
             reached: None,
             stopped_at: None,
+            not_past: None,
             unconfirmed: false,
         }
     }
@@ -120,6 +123,19 @@ impl Settler {
     /// Whether every row is sent again, and progress is the backfill's own.
     pub(crate) fn is_backfill(&self) -> bool {
         matches!(self.advance, Advance::Backfill { .. })
+    }
+
+    /// The stored watermark when the run began.
+    pub(crate) fn stored(&self) -> Option<Watermark> {
+        match &self.advance {
+            Advance::Watermark { stored, .. } => stored.as_ref().map(|stored| stored.watermark),
+            _ => None,
+        }
+    }
+
+    /// The watermark goes no further than this, however far the rows are.
+    pub(crate) fn not_past(&mut self, watermark: Watermark) {
+        self.not_past = Some(watermark);
     }
 
     /// From this range on, progress stays: rows of it were left for the next run.
@@ -379,7 +395,7 @@ impl Settler {
             Advance::Watermark { stored, .. } => {
                 // A NULL watermark moves nothing, a future one not past the warehouse's clock, none backwards.
                 let Some(watermark) = position.watermark else { return };
-                let reached = watermark.min(range.clock);
+                let reached = watermark.min(range.clock).min(self.not_past.unwrap_or(watermark));
                 let known = self.reached.or(stored.as_ref().map(|stored| stored.watermark));
                 if known.is_none_or(|known| reached > known) {
                     self.reached = Some(reached);

@@ -73,7 +73,16 @@ impl Conductor<'_> {
         let Known { mut entries, mut verdicts, asked, owners } = known;
         let keys = mapped.keys.iter().zip(&mut entries);
         self.welcome_back(keys.filter_map(|(key, entry)| Some((key, entry.as_mut()?)))).await?;
+        let invalid = match &mut self.picker {
+            Some(picker) => picker.pick(mapped, &mut verdicts)?,
+            None => Vec::new(),
+        };
         diff::settle_conflicts(mapped, (&asked, &owners), &mut verdicts);
+        for row in invalid {
+            if verdicts[row] == Verdict::Send {
+                verdicts[row] = Verdict::Left;
+            }
+        }
         let losers = diff::dispossessed(mapped, (&asked, &owners), &verdicts);
         self.dispossess(mapped, &losers, &mut entries).await?;
         let doubts = self.doubts(mapped, &verdicts).await?;
@@ -224,6 +233,7 @@ impl Conductor<'_> {
                     }
                 }
                 Verdict::Held => held += 1,
+                Verdict::Left => self.parked += 1,
                 Verdict::Conflict => self.refuse(conflict(key.clone()), Some(prior)),
                 Verdict::Send => {
                     send.push(index as u32);

@@ -12,7 +12,7 @@ use transform::{Mapped, RunMeta};
 
 use crate::diagnosis::{About, Common, Diagnosis};
 use crate::diff::{self, Verdict};
-use crate::guard::Guard;
+use crate::guard::{Counts, Guard, Guards, Ruling, rulings};
 use crate::intake::{Chunk, Facts, Mapping, Reading};
 use crate::known::Known;
 use crate::ownership;
@@ -81,6 +81,8 @@ pub(crate) struct Weight {
     /// Rows whose record is addressed by its id, in calls of their own.
     renamed: u64,
     pub(crate) reasons: BTreeMap<Reason, u64>,
+    /// How far the rows would move the watermark.
+    pub(crate) reached: Option<Watermark>,
     pub(crate) groups: Groups,
     diagnosis: Diagnosis,
 }
@@ -113,6 +115,27 @@ impl Weight {
         };
     }
 
+    /// What the guards judge.
+    pub(crate) fn counts(&self) -> Counts {
+        Counts {
+            read: self.read,
+            known: self.known,
+            model_rows: self.model_rows,
+            removed: self.removed,
+            update: self.update,
+            emptied: self.emptied,
+            filled: self.filled,
+            invalid: self.invalid,
+            refused: self.refused(),
+            requests: self.requests,
+        }
+    }
+
+    /// What the guards say.
+    pub(crate) fn rulings(&self, guards: &Guards) -> Vec<Ruling> {
+        rulings(guards, &self.counts(), |guard| self.common(guard))
+    }
+
     fn refuse(&mut self, code: &'static Code, field: Option<String>) {
         self.groups.entry((code.id, field)).or_insert((code, 0)).1 += 1;
     }
@@ -143,6 +166,8 @@ pub(crate) async fn model_rows(sync: &Sync, ports: &Ports, scope: &Scope) -> Res
 
 /// A batch on the scale.
 pub(crate) struct Weighed<'a> {
+    /// Mapped and refused.
+    pub(crate) rows: usize,
     pub(crate) mapped: &'a Mapped,
     /// Of every mapped row.
     pub(crate) verdicts: &'a [Verdict],
@@ -152,7 +177,33 @@ pub(crate) struct Weighed<'a> {
     pub(crate) reasons: &'a [Reason],
 }
 
+/// A row of a batch.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Place {
+    /// The n-th mapped row.
+    Mapped(usize),
+    /// The n-th reject.
+    Refused(usize),
+}
+
 impl Weighed<'_> {
+    /// All rows in the order of the read, however it was cut into batches.
+    pub(crate) fn places(&self) -> Vec<Place> {
+        let (mut mapped, mut refused) = (0, 0);
+        (0..self.rows)
+            .map(|row| match self.mapped.source_rows.get(mapped) {
+                Some(next) if *next as usize == row => {
+                    mapped += 1;
+                    Place::Mapped(mapped - 1)
+                }
+                _ => {
+                    refused += 1;
+                    Place::Refused(refused - 1)
+                }
+            })
+            .collect()
+    }
+
     /// What would happen to a row that is sent.
     pub(crate) fn op(&self, row: usize) -> PlanOp {
         match &self.entries[row] {
@@ -310,15 +361,25 @@ impl Scale<'_> {
         contest.settle(mapped, &asked, &mut verdicts)?;
         if self.prepared.limits.renames {
             let renamed = diff::renamed(mapped, (&asked, &owners), (&entries, &verdicts));
-            weight.renamed += renamed.len() as u64;
+            // A value that another row had until now is found by it, not renamed to.
+            let free = |row: &&usize| !left.values().any(|value| *value == mapped.matches[**row]);
+            weight.renamed += renamed.iter().filter(free).count() as u64;
         }
         let reasons: Vec<Reason> = entries
             .iter()
             .zip(&chunk.changed_at)
             .map(|(entry, changed_at)| self.reason(entry.as_ref(), *changed_at))
             .collect();
-        let weighed = Weighed { mapped, verdicts: &verdicts, entries: &entries, reasons: &reasons };
+        let weighed = Weighed {
+            rows: chunk.source.num_rows(),
+            mapped,
+            verdicts: &verdicts,
+            entries: &entries,
+            reasons: &reasons,
+        };
         weight.count(&weighed, &chunk.source);
+        let reached = chunk.position.as_ref().and_then(|position| position.watermark);
+        weight.reached = weight.reached.max(reached.map(|reached| reached.min(chunk.clock)));
         beholder.behold(&weighed)
     }
 
@@ -378,6 +439,8 @@ impl Weight {
             let source_row = mapped.source_rows[row] as usize;
             match verdict {
                 Verdict::Unchanged { .. } => self.unchanged += 1,
+                // Nothing is left while there is no plan to pick from.
+                Verdict::Left => {}
                 Verdict::Held => {
                     self.held += 1;
                     self.refuse(&codes::R403, None);

@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+pub(crate) mod apply;
 pub(crate) mod backfill;
 pub(crate) mod completions;
 pub(crate) mod demo;
@@ -34,6 +35,7 @@ pub(crate) async fn run(context: &Context, command: &Command) -> Result<Outcome>
         Command::Discover(args) => discover::run(context, args).await,
         Command::Preview(args) => preview::run(context, args).await,
         Command::Plan(args) => plan::run(context, args).await,
+        Command::Apply(args) => apply::run(context, args).await,
         Command::Run(args) => run::run(context, args).await,
         Command::Backfill(args) => backfill::run(context, args).await,
         Command::Status(args) => status::run(context, args).await,

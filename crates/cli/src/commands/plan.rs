@@ -1,6 +1,9 @@
 //! `outflow plan`: what a run would send now, without sending it.
 
-use engine::{Plan, PlanOp, PlanRow, Reason};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use engine::{Plan, PlanOp, PlanOptions, PlanRow, Reason};
 use flow::Changes;
 use serde_json::{Value, json};
 
@@ -15,7 +18,7 @@ use crate::project::{self, Project};
 use crate::report;
 use crate::rulings;
 use crate::signals::Signals;
-use crate::summary::{Counts, ErrorSummary, SyncSummary};
+use crate::summary::{Counts, ErrorSummary, PlanSummary, SyncSummary};
 use crate::text;
 
 /// Seconds one write call takes while nothing is known about the destination.
@@ -34,6 +37,9 @@ pub(crate) struct PlanArgs {
     /// Exit with 2 when there is something to send.
     #[arg(long)]
     pub detailed_exitcode: bool,
+    /// Write the exact rows to this file, for `outflow apply`. It holds row values, and only its owner may read it.
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
     /// Show `***` instead of keys and values in the samples.
     #[arg(long)]
     pub no_values: bool,
@@ -48,16 +54,24 @@ pub(crate) async fn run(context: &Context, args: &PlanArgs) -> Result<Outcome> {
     let _spool = project.claim_spool();
     let state = project.open_state().await?;
     let syncs = project.select(&args.selection, &state).await?;
+    if args.out.is_some() && syncs.len() != 1 {
+        let selected = text::counted(syncs.len() as u64, "sync");
+        return Err(Failure::usage(
+            format!("a plan's file is of one sync, and {selected} are selected"),
+            "select one with -s",
+        ));
+    }
     let signals = Signals::listen(context.output.clone(), "stopping");
     let mut summaries = Vec::new();
     for (index, planned) in syncs.iter().enumerate() {
         if index > 0 {
             context.output.line("");
         }
-        let result = plan_one(context, &project, planned, (&state, &signals)).await;
+        let result = plan_one(context, &project, planned, (&state, &signals, args)).await;
         let summary = match result {
             Ok((plan, destination)) => {
                 print(&context.output, planned, (&plan, &destination), args.no_values);
+                saved(&context.output, args, &plan);
                 summary_of(planned, &plan, args)
             }
             Err(failure) => {
@@ -83,11 +97,13 @@ async fn plan_one(
     context: &Context,
     project: &Project,
     planned: &CheckedSync,
-    (state, signals): (&std::sync::Arc<state::Sqlite>, &Signals),
+    (state, signals, args): (&Arc<state::Sqlite>, &Signals, &PlanArgs),
 ) -> Result<(Plan, Destination)> {
     let ports = project.ports(context, planned, state)?;
     project::refuse_denied(context, planned, &ports).await?;
-    let planning = engine::plan(&planned.sync, &ports, &signals.stop);
+    let options =
+        PlanOptions { out: args.out.clone(), origin: project.origin(), stop: signals.stop.clone() };
+    let planning = engine::plan(&planned.sync, &ports, &options);
     let plan = tokio::select! {
         plan = planning => plan?,
         () = signals.first() => {
@@ -118,6 +134,11 @@ fn summary_of(planned: &CheckedSync, plan: &Plan, args: &PlanArgs) -> SyncSummar
         }),
         rejects: groups(plan),
         samples: plan.samples.iter().map(|row| sample_json(planned, row, args.no_values)).collect(),
+        plan: args
+            .out
+            .as_ref()
+            .zip(plan.sha256.clone())
+            .map(|(file, sha256)| PlanSummary { file: file.display().to_string(), sha256 }),
         guards: rulings::summaries(&plan.rulings, !args.no_values),
         reasons: plan.reasons.iter().map(|(why, rows)| (why.as_str().to_owned(), *rows)).collect(),
         findings: plan.findings.iter().map(ErrorSummary::from).collect(),
@@ -125,6 +146,16 @@ fn summary_of(planned: &CheckedSync, plan: &Plan, args: &PlanArgs) -> SyncSummar
     };
     summary.set_watermarks(plan.from, None);
     summary
+}
+
+/// Says where the plan went.
+fn saved(output: &Output, args: &PlanArgs, plan: &Plan) {
+    if let (Some(file), Some(sha256)) = (&args.out, &plan.sha256) {
+        let file = clean(&file.display().to_string());
+        output.line(format_args!(
+            "Plan saved to {file} (sha256 {sha256}). Apply it with `outflow apply {file}`."
+        ));
+    }
 }
 
 fn groups(plan: &Plan) -> Vec<crate::summary::RejectGroup> {
@@ -150,14 +181,7 @@ fn sample_json(planned: &CheckedSync, row: &PlanRow, no_values: bool) -> Value {
         .collect();
     let fields: serde_json::Map<String, Value> =
         row.fields.iter().map(|(field, value)| (field.clone(), shown(value))).collect();
-    json!({ "op": op_word(row.op), "reason": row.reason.as_str(), "key": key, "fields": fields })
-}
-
-fn op_word(op: PlanOp) -> &'static str {
-    match op {
-        PlanOp::Create => "create",
-        PlanOp::Update => "update",
-    }
+    json!({ "op": row.op.as_str(), "reason": row.reason.as_str(), "key": key, "fields": fields })
 }
 
 fn print(

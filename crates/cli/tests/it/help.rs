@@ -9,6 +9,7 @@ const COMMANDS: &[&[&str]] = &[
     &["discover"],
     &["preview"],
     &["plan"],
+    &["apply"],
     &["run"],
     &["backfill"],
     &["status"],

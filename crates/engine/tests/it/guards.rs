@@ -1,6 +1,6 @@
 //! Guards stop a run before its first request, and a plan says beforehand what they will say.
 
-use engine::{Guard, Guards, Ruling, RunFailure, SpoolLimits, Stop};
+use engine::{Guard, Guards, PlanOptions, Ruling, RunFailure, SpoolLimits};
 use flow::{Changes, Model, RunStatus};
 use std::sync::Arc;
 
@@ -42,7 +42,7 @@ async fn stopped(world: &World, guard: Guard) -> (RunFailure, Ruling) {
         (memory.ledger.clone(), memory.watermark.clone(), memory.commits)
     };
     let before = remembered();
-    let plan = engine::plan(&world.sync, &world.ports, &Stop::default()).await.unwrap();
+    let plan = engine::plan(&world.sync, &world.ports, &PlanOptions::default()).await.unwrap();
     let failure = world.run().await.unwrap_err();
     assert_eq!(failure.error.code().id, guard.code().id, "{}", failure.error);
     assert_eq!(failure.error.kind(), flow::Kind::Guard);

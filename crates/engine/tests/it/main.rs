@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may fail")]
 
+mod applied;
 mod compare;
 mod doubt;
 mod found;

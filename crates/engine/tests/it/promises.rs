@@ -218,7 +218,8 @@ async fn a_record_whose_row_left_the_model_goes_to_the_row_that_has_its_match_va
         (again.id, again.name, again.updated_at) = (99, "again".to_owned(), 50_000_000);
         rows.push(again);
     }
-    let plan = engine::plan(&world.sync, &world.ports, &world.stop).await.unwrap();
+    let plan =
+        engine::plan(&world.sync, &world.ports, &engine::PlanOptions::default()).await.unwrap();
     assert_eq!((plan.create, plan.invalid), (1, 0));
     let report = world.run().await.unwrap();
     assert_eq!(report.run.counts.rejected, 0);
