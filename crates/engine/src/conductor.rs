@@ -20,10 +20,9 @@ use crate::intake::{Chunk, Facts, Mapping, Reading, Slot, task_lost};
 use crate::overlooked::{Overlooked, overlooked};
 use crate::prepare::Prepared;
 use crate::request::Page;
-use crate::run::Job;
+use crate::run::{Job, Rows, meta_of};
 use crate::settle::Settler;
 use crate::spool::Spool;
-use crate::weigh::Kept;
 use crate::{Ports, Progress, RunOptions, Sync, Watch, codes};
 
 /// A commit happens at least this often while rows are settled.
@@ -41,14 +40,6 @@ const CHUNKS_WAITING: usize = 2;
 
 /// Mapped chunks; `None` is a clean end.
 type Chunks = mpsc::Receiver<Result<Option<Chunk>>>;
-
-/// Where the rows to lead come from.
-pub(crate) enum Rows {
-    /// The warehouse.
-    Read(Vec<Page>),
-    /// The spool, where they wait since they were weighed.
-    Weighed(Kept),
-}
 
 /// How the conducting ended.
 #[derive(Default)]
@@ -487,11 +478,6 @@ impl<'a> Conductor<'a> {
             findings: self.findings,
         }
     }
-}
-
-/// What a mapping may know about the run.
-pub(crate) fn meta_of(run: &RunRecord) -> RunMeta {
-    RunMeta { id: run.id.clone(), sync: run.sync.clone(), started_at: run.started_at }
 }
 
 /// Of the keys asked for, those without a row remain.

@@ -7,8 +7,9 @@ use std::time::Duration;
 use flow::{Key, Kind, Result, Unconfirmed};
 
 use crate::Watch;
-use crate::conductor::{Conductor, Rows};
+use crate::conductor::Conductor;
 use crate::request::pages_of_keys;
+use crate::run::Rows;
 
 /// Rows that are confirmed at a time.
 const ROWS_PER_PAGE: usize = 1000;

@@ -7,9 +7,10 @@ use flow::{
     Changes, Error, Finding, Key, Kind, Lease, ReadRequest, Result, RunCounts, RunRecord,
     RunStatus, Scope, StoredMark, StoredWatermark, Watermark,
 };
+use transform::RunMeta;
 
 use crate::apply::Approval;
-use crate::conductor::{Conductor, Outcome, meta_of};
+use crate::conductor::{Conductor, Outcome};
 use crate::guard::{Counts, Guard, Ruling, rulings, stopped};
 use crate::prepare::{Prepared, prepare};
 use crate::request::{Page, Part, Remembered, is_by_key, mapping_name, page, pages_of_run};
@@ -62,6 +63,14 @@ impl Job {
             ordered: false,
         }
     }
+}
+
+/// Where the rows to lead come from.
+pub(crate) enum Rows {
+    /// The warehouse.
+    Read(Vec<Page>),
+    /// The spool, where they wait since they were weighed.
+    Weighed(Kept),
 }
 
 /// Whether a row that does not come in a read of these pages is not in the model.
@@ -280,6 +289,11 @@ async fn leave_mapping(sync: &Sync, ports: &Ports, lease: &Lease, run: &RunRecor
         ..flow::Commit::default()
     };
     ports.store.commit(lease, commit).await
+}
+
+/// What a mapping may know about the run.
+pub(crate) fn meta_of(run: &RunRecord) -> RunMeta {
+    RunMeta { id: run.id.clone(), sync: run.sync.clone(), started_at: run.started_at }
 }
 
 /// Writes the run's end and checks its accounting.
