@@ -14,3 +14,4 @@ mod project;
 mod snapshot;
 mod tidy;
 mod webhook;
+mod zendesk;
