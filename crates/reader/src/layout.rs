@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use flow::arrow::datatypes::{DataType, Schema, SchemaRef};
-use flow::{Changes, ColumnInfo, Error, Finding, Model, Result};
+use flow::{Changes, ColumnInfo, Error, Finding, Model, REMOVED, Result};
 
 use crate::arrival::Arrival;
 use crate::codes;
@@ -50,6 +50,10 @@ impl Layout {
         match wanted.is_empty() {
             true => names.extend(all.iter().map(|column| &column.name)),
             false => names.extend(wanted),
+        }
+        let removed = REMOVED.to_owned();
+        if model.removed_when.is_some() {
+            names.push(&removed);
         }
         let mut index_of = HashMap::new();
         let mut columns = Vec::new();
@@ -110,6 +114,12 @@ impl Layout {
             keys: self.keys.iter().map(at).collect(),
             watermark: self.watermark.as_ref().map(at),
         }
+    }
+
+    /// The key alone, in the model's order.
+    pub(crate) fn of_keys(&self) -> Self {
+        let columns: Vec<Column> = self.key_columns().cloned().collect();
+        Self { keys: (0..columns.len()).collect(), columns, watermark: None }
     }
 
     /// Names of the columns.

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod adbc;
 mod arrival;
 pub mod codes;
 pub mod files;

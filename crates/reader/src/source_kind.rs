@@ -8,7 +8,7 @@ use flow::metrics::Metrics;
 use flow::{Clock, Result, Source};
 use serde_json::{Map, Value};
 
-use crate::{files, postgres};
+use crate::{adbc, files, postgres};
 
 /// What a warehouse is opened with.
 #[derive(Clone)]
@@ -88,5 +88,11 @@ pub const SOURCES: &[SourceKind] = &[
         summary: "Parquet, CSV or JSON lines in a folder, on this machine or in an object store.",
         open: |args| Ok(Arc::new(files::Files::open(args)?)),
         options_schema: || schemars::schema_for!(files::Options),
+    },
+    SourceKind {
+        name: "adbc",
+        summary: "Any database with an ADBC driver: DuckDB, SQLite, Snowflake, BigQuery, Flight SQL.",
+        open: |args| Ok(Arc::new(adbc::Adbc::open(args)?)),
+        options_schema: || schemars::schema_for!(adbc::Options),
     },
 ];

@@ -4,6 +4,7 @@
 mod interval;
 mod json;
 mod moments;
+pub(crate) mod number;
 #[cfg(test)]
 mod tests;
 
@@ -42,6 +43,8 @@ enum Way {
     Cast,
     /// Exact numbers as text.
     Numeric,
+    /// Text of exact numbers in their one form.
+    NumberText,
     /// To microseconds, whole ones only.
     Micros,
     /// To days, whole ones only.
@@ -67,7 +70,17 @@ impl Arrival {
             (DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View, "arrow.json") => {
                 Some(Self::new(DataType::Utf8, "json", Way::Cast))
             }
-            (data_type, _) => Self::of_type(data_type),
+            (data_type, _) => Self::of_type(data_type).map(|arrival| arrival.named_by(field)),
+        }
+    }
+
+    /// PostgreSQL's driver gives some types as text, and says which they are.
+    fn named_by(self, field: &Field) -> Self {
+        let name = field.metadata().get("ADBC:postgresql:typname").map_or("", String::as_str);
+        match (&self.data_type, name) {
+            (DataType::Utf8, "numeric") => Self::new(DataType::Utf8, "numeric", Way::NumberText),
+            (DataType::Utf8, "json" | "jsonb" | "uuid") => Self::plain(DataType::Utf8, name),
+            _ => self,
         }
     }
 
@@ -198,6 +211,7 @@ impl Arrival {
             Way::Cast if column.data_type() == &self.data_type => Arc::clone(column),
             Way::Cast => cast(column, &self.data_type)?,
             Way::Numeric => numeric(column)?,
+            Way::NumberText => number_texts(column, refused)?,
             Way::Micros => moments::micros(column, &self.data_type, refused)?,
             Way::Days => moments::days(column, refused)?,
             Way::Uuid => uuid(column)?,
@@ -251,6 +265,16 @@ pub(crate) fn scaled(digits: &str, scale: i8) -> String {
         "" => format!("{sign}{whole}"),
         fraction => format!("{sign}{whole}.{fraction}"),
     }
+}
+
+/// Numbers that are text already, in the one form.
+fn number_texts(column: &ArrayRef, refused: &mut Refused) -> Result<ArrayRef, ArrowError> {
+    let texts = cast(column, &DataType::Utf8)?;
+    let texts = texts.as_string::<i32>().iter().enumerate().map(|(row, text)| {
+        let exact = number::canonical(text?);
+        exact.map_err(|reason| refused.push((row, reason))).ok()
+    });
+    Ok(Arc::new(texts.collect::<StringArray>()))
 }
 
 fn uuid(column: &ArrayRef) -> Result<ArrayRef, ArrowError> {
@@ -307,6 +331,18 @@ fn list(
     let masked = without(&whole, rows.iter().map(|(row, _)| *row))?;
     refused.extend(rows);
     Ok(masked)
+}
+
+/// Values of one part of a column in the type that all its parts share.
+pub(crate) fn widened(array: ArrayRef, to: &Arrival) -> Result<ArrayRef, ArrowError> {
+    if array.data_type() == &to.data_type {
+        return Ok(array);
+    }
+    if to.is_numeric_text() {
+        let texts = (0..array.len()).map(|row| array.is_valid(row).then(|| text_at(&array, row)));
+        return Ok(Arc::new(texts.collect::<StringArray>()));
+    }
+    cast(&array, &to.data_type)
 }
 
 fn as_list_type(data_type: &DataType) -> DataType {

@@ -10,11 +10,10 @@ use flow::arrow::array::{
 
 use super::options::ColumnType;
 use crate::arrival::Refused;
+use crate::arrival::number::canonical;
 use crate::ordered::unscaled;
 
 const DAY_MICROS: i64 = 86_400_000_000;
-/// Digits of the largest number that is written out.
-const DIGITS_MAX: usize = 2_000;
 
 /// A column of these texts; those that are no value of the type are null and named in `refused`.
 pub(super) fn column(texts: &[Option<&str>], kind: ColumnType, refused: &mut Refused) -> ArrayRef {
@@ -56,7 +55,7 @@ pub(super) fn column(texts: &[Option<&str>], kind: ColumnType, refused: &mut Ref
         ColumnType::Double => Arc::new(Float64Array::from(each(texts, refused, |text| {
             number::<f64>("number")(text).and_then(|value| finite(value, value.is_infinite(), text))
         }))),
-        ColumnType::Numeric => Arc::new(StringArray::from(each(texts, refused, numeric))),
+        ColumnType::Numeric => Arc::new(StringArray::from(each(texts, refused, canonical))),
         ColumnType::Decimal(precision, scale) => {
             let values = each(texts, refused, |text| decimal(text, precision, scale));
             let array = Decimal128Array::from(values).with_precision_and_scale(precision, scale);
@@ -107,56 +106,8 @@ fn boolean(text: &str) -> Result<bool, String> {
     }
 }
 
-/// A number in the one exact form: no exponent, no zeros around it.
-pub(super) fn numeric(text: &str) -> Result<String, String> {
-    let text = text.trim();
-    match text.to_ascii_lowercase().as_str() {
-        "nan" => return Ok("NaN".to_owned()),
-        "infinity" | "inf" | "+infinity" => return Ok("Infinity".to_owned()),
-        "-infinity" | "-inf" => return Ok("-Infinity".to_owned()),
-        _ => {}
-    }
-    let none = || "it is no number".to_owned();
-    let (sign, rest) = match text.strip_prefix('-') {
-        Some(rest) => ("-", rest),
-        None => ("", text.strip_prefix('+').unwrap_or(text)),
-    };
-    let (mantissa, exponent) = match rest.split_once(['e', 'E']) {
-        Some((mantissa, exponent)) => (mantissa, exponent.parse::<i64>().map_err(|_| none())?),
-        None => (rest, 0),
-    };
-    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    let digits = format!("{whole}{fraction}");
-    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(none());
-    }
-    let significant = digits.trim_start_matches('0');
-    if significant.is_empty() {
-        return Ok("0".to_owned());
-    }
-    let point = (whole.len() as i64).saturating_add(exponent);
-    let far = DIGITS_MAX as i64;
-    if digits.len() > DIGITS_MAX || !(-far..=far).contains(&point) {
-        return Err("it is out of range".to_owned());
-    }
-    let (whole, fraction) = if point <= 0 {
-        let zeros = "0".repeat(usize::try_from(-point).unwrap_or(0));
-        (String::new(), format!("{zeros}{digits}"))
-    } else {
-        let point = usize::try_from(point).unwrap_or(0);
-        let padded = format!("{digits:0<point$}");
-        let (whole, fraction) = padded.split_at(point);
-        (whole.trim_start_matches('0').to_owned(), fraction.to_owned())
-    };
-    let whole = if whole.is_empty() { "0" } else { &whole };
-    Ok(match fraction.trim_end_matches('0') {
-        "" => format!("{sign}{whole}"),
-        fraction => format!("{sign}{whole}.{fraction}"),
-    })
-}
-
 fn decimal(text: &str, precision: u8, scale: i8) -> Result<i128, String> {
-    let exact = numeric(text)?;
+    let exact = canonical(text)?;
     let value = unscaled(&exact, scale);
     value
         .filter(|value| value.unsigned_abs() < 10_u128.pow(u32::from(precision)))

@@ -1,6 +1,7 @@
 //! Files as a warehouse: a folder or glob of Parquet, CSV or JSON lines, on this machine or in an object store.
 
 mod cells;
+pub mod codes;
 mod csv;
 mod csv_text;
 mod generation;

@@ -9,16 +9,14 @@ use ::parquet::arrow::arrow_reader::{
     ParquetRecordBatchReaderBuilder,
 };
 use ::parquet::basic::Type as Physical;
-use flow::arrow::array::{Array, ArrayRef, RecordBatch, StringArray, new_null_array};
-use flow::arrow::compute::cast;
+use flow::arrow::array::{Array, ArrayRef, RecordBatch, new_null_array};
 use flow::arrow::datatypes::{DataType, Field, Schema, TimeUnit};
-use flow::arrow::error::ArrowError;
-use flow::{Error, Fault, Result, Watermark, text_at};
+use flow::{Error, Fault, Result, Watermark};
 
 use super::generation::Entry;
 use super::input::{Input, broken_by};
 use super::schema::Merged;
-use crate::arrival::{Arrival, Refused};
+use crate::arrival::{Arrival, Refused, widened};
 use crate::codes;
 use crate::layout::{Column, Layout};
 use crate::ordered::{Arrived, Rows, Window, watermark_at};
@@ -157,18 +155,6 @@ impl Rows for ParquetRows<'_> {
             .map_err(|error| broken_by(&self.name, error))?;
         Ok(Some(Arrived { rows, faults }))
     }
-}
-
-/// A file's own type in the type that all files share.
-fn widened(array: ArrayRef, to: &Arrival) -> Result<ArrayRef, ArrowError> {
-    if array.data_type() == &to.data_type {
-        return Ok(array);
-    }
-    if to.is_numeric_text() {
-        let texts = (0..array.len()).map(|row| array.is_valid(row).then(|| text_at(&array, row)));
-        return Ok(Arc::new(texts.collect::<StringArray>()));
-    }
-    cast(&array, &to.data_type)
 }
 
 /// Row groups that may hold a row of the window: by the smallest and largest watermark in their statistics, where they

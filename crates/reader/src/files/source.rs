@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use flow::metrics::Metrics;
 use flow::{
-    Checked, Clock, ColumnInfo, Error, Model, ReadRequest, Relation, Result, Source, Watermark,
+    Checked, Clock, ColumnInfo, Error, Model, ReadRequest, Relation, Result, Scope, Source,
+    Watermark,
 };
 use tokio::runtime::Handle;
 use tokio::time::Instant;
@@ -186,6 +187,9 @@ impl Source for Files {
         let (this, handle) = (self.clone(), Handle::current());
         let read = handover::read(None, move |handover| {
             let clock = Watermark(this.clock.now_micros());
+            if let Scope::Where(_) = request.scope {
+                return Err(needs_sql("an SQL condition cannot be asked of files"));
+            }
             let (generation, columns) = this.model(&request.model, &handle)?;
             let layout = Layout::new(&columns, &request.model, &request.columns)?;
             let request = Request::new(request, layout, clock, this.room())?;

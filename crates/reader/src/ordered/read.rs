@@ -42,7 +42,7 @@ impl Request {
     /// The read that `request` asks for, in the columns of `layout`.
     ///
     /// # Errors
-    /// `E1103` for a condition, which needs SQL; `E1017` where the scope needs a watermark and the model has none.
+    /// `E1017` where the scope needs a watermark and the model has none.
     pub(crate) fn new(
         request: ReadRequest,
         layout: Layout,
@@ -51,7 +51,6 @@ impl Request {
     ) -> Result<Self> {
         let keys = match &request.scope {
             Scope::Keys(keys) => keys.iter().cloned().collect(),
-            Scope::Where(_) => return Err(needs_sql("an SQL condition cannot be asked of files")),
             Scope::Since(_) | Scope::Range { .. } if layout.watermark.is_none() => {
                 return Err(Error::new(&codes::E1017_WATERMARK_TYPE, "the model has no watermark"));
             }

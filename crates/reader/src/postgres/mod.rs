@@ -19,7 +19,7 @@ mod read;
 mod relation;
 mod session;
 mod source;
-mod sql;
+pub(crate) mod sql;
 mod thread;
 mod tls;
 mod types;

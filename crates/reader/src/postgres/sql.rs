@@ -4,7 +4,7 @@
 /// The statement without one trailing semicolon, so that it can be put in parentheses.
 ///
 /// A comment after the semicolon stays. Further semicolons stay too, for the server to refuse.
-pub(super) fn statement(sql: &str) -> String {
+pub(crate) fn statement(sql: &str) -> String {
     match only_trailing_semicolon(sql) {
         Some(at) => format!("{} {}", &sql[..at], &sql[at + 1..]),
         None => sql.to_owned(),
@@ -14,6 +14,11 @@ pub(super) fn statement(sql: &str) -> String {
 /// Whether the text holds nothing but white space, comments and semicolons.
 pub(super) fn is_blank(sql: &str) -> bool {
     !tokens(sql).any(|token| matches!(token, Token::Other))
+}
+
+/// Whether a semicolon outside of quotes and comments ends a statement in it.
+pub(crate) fn has_semicolon(sql: &str) -> bool {
+    tokens(sql).any(|token| matches!(token, Token::Semicolon(_)))
 }
 
 fn only_trailing_semicolon(sql: &str) -> Option<usize> {

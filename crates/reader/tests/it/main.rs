@@ -1,6 +1,7 @@
 //! The reader against real PostgreSQL servers.
 #![expect(clippy::unwrap_used, reason = "a test may fail at any line")]
 
+mod adbc;
 mod borrowed;
 mod conformance;
 mod faults;

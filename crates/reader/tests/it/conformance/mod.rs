@@ -4,7 +4,7 @@ mod check;
 mod random;
 mod subjects;
 
-pub(crate) use subjects::{in_bucket, open_files, write_parquet};
+pub(crate) use subjects::{in_bucket, open_files, statements, write_parquet};
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -151,7 +151,7 @@ pub(crate) async fn holds_in_short(subject: &dyn Subject) {
     check::nothing(subject).await;
 }
 
-async fn holds(subject: &dyn Subject) {
+pub(crate) async fn holds(subject: &dyn Subject) {
     check::types(subject).await;
     check::order(subject).await;
     check::ties_and_pages(subject).await;
