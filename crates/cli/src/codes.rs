@@ -385,6 +385,25 @@ pub static E0117_FRESHNESS: Code = Code {
     remedy: "make `warn_after` the shorter of the two",
 };
 
+/// A lookup in a sync that cannot have the record.
+pub static E0080_LOOKUP_SYNC: Code = Code {
+    id: "E0080",
+    kind: Kind::Config,
+    title: "a lookup names a sync that cannot have the record",
+    cause: "`lookup.sync` is another sync of the project that writes to the same destination connection, and `key` has a column for each \
+            part of its primary key.",
+    remedy: "correct the name or the columns; or look the record up at the destination with `object` and `match_on`",
+};
+
+/// Two syncs that wait for each other.
+pub static E0081_LOOKUP_CIRCLE: Code = Code {
+    id: "E0081",
+    kind: Kind::Config,
+    title: "syncs look records up in each other",
+    cause: "A record can hold another one's id only when that one is written first.",
+    remedy: "leave one of the lookups out, or write the links in one direction only",
+};
+
 /// A guard has no effect.
 pub static E0118_GUARD_WITHOUT_EFFECT: Code = Code {
     id: "E0118",
@@ -463,6 +482,8 @@ pub const CODES: &[&Code] = &[
     &E0115_DENIED_COLUMN,
     &E0116_SCHEDULE,
     &E0117_FRESHNESS,
+    &E0080_LOOKUP_SYNC,
+    &E0081_LOOKUP_CIRCLE,
     &E0118_GUARD_WITHOUT_EFFECT,
     &E0119_GUARDS_CONTRADICT,
     &E0150_LITERAL_SECRET,

@@ -136,7 +136,9 @@ impl Project {
     fn select_from(&self, selection: &Selection, failed: &[String]) -> Result<Vec<&CheckedSync>> {
         let candidates = self.candidates(failed);
         let chosen = select::select(&selection.select, &selection.exclude, &candidates)?;
-        Ok(chosen.into_iter().map(|index| &self.syncs()[index]).collect())
+        let chosen: Vec<&CheckedSync> =
+            chosen.into_iter().map(|index| &self.syncs()[index]).collect();
+        Ok(parents_first(&chosen))
     }
 
     fn candidates(&self, failed: &[String]) -> Vec<Candidate<'_>> {
@@ -322,4 +324,22 @@ pub(crate) fn shown(context: &Context, report: &Report) -> Failure {
 
 fn wrong_role(connection: &str, wanted: &str) -> Failure {
     Failure::usage(format!("the connection `{connection}` is not {wanted}"), "outflow validate")
+}
+
+/// Syncs in an order in which a record is written before its id is looked up; else as they were.
+fn parents_first<'a>(syncs: &[&'a CheckedSync]) -> Vec<&'a CheckedSync> {
+    let mut ordered: Vec<&CheckedSync> = Vec::with_capacity(syncs.len());
+    let mut waiting: Vec<&CheckedSync> = syncs.to_vec();
+    while !waiting.is_empty() {
+        let is_ready = |sync: &&CheckedSync| {
+            let parents = config::parents(sync);
+            !waiting
+                .iter()
+                .any(|other| parents.iter().any(|(_, parent, _)| *parent == other.sync.name))
+        };
+        // A circle was refused when the project was checked; should there be one, the order says nothing.
+        let next = waiting.iter().position(|sync| is_ready(&sync)).unwrap_or(0);
+        ordered.push(waiting.remove(next));
+    }
+    ordered
 }

@@ -363,9 +363,18 @@ pub static R404: Code = Code {
     remedy: "remove the record at the destination by hand, then `outflow rejects discard`",
 };
 
+/// A lookup at a destination that cannot be asked.
+pub static E4060: Code = Code {
+    id: "E4060",
+    kind: Kind::Config,
+    title: "the destination cannot be asked for the records of a lookup",
+    cause: "A mapping looks a record up by `object` and `match_on`, and this destination offers no way to read records.",
+    remedy: "write those records by a sync of their own and look them up in it: `lookup: { sync: NAME, key: COLUMN }`",
+};
+
 /// Every code of this crate.
 pub const CODES: &[&Code] = &[
     &E4001, &E4002, &E4003, &E4004, &E4005, &E4006, &E4007, &E4008, &E4020, &E4021, &E4022, &E4023,
-    &E4030, &E4031, &E4032, &E4033, &E4034, &E4050, &E4055, &E4056, &G001, &G002, &G003, &G004,
+    &E4030, &E4031, &E4032, &E4033, &E4034, &E4050, &E4055, &E4056, &E4060, &G001, &G002, &G003, &G004,
     &G005, &G006, &G007, &G008, &G009, &G010, &G011, &G012, &R401, &R402, &R403, &R404,
 ];

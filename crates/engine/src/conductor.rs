@@ -216,6 +216,7 @@ impl<'a> Conductor<'a> {
                 self.complete();
             }
             if confirms {
+                self.look_again(watch).await?;
                 self.confirm(CONFIRM_PATIENCE, watch).await?;
             }
             if removes
@@ -302,8 +303,9 @@ impl<'a> Conductor<'a> {
                 spool
             }
         };
-        let mapping = Mapping::new(sync, Arc::clone(&self.prepared), self.meta.clone())
-            .merging(merger, Arc::clone(&self.missing));
+        let about = (Arc::clone(&self.prepared), self.meta.clone());
+        let mapping =
+            Mapping::new(sync, self.ports, about).merging(merger, Arc::clone(&self.missing));
         let metrics = Arc::clone(&self.ports.metrics);
         tasks.push(tokio::spawn(mapping.map_spool(spool, metrics, sender)));
         Ok((chunks, tasks.into_iter().map(AbortOnDropHandle::new).collect()))
@@ -430,7 +432,7 @@ impl<'a> Conductor<'a> {
     }
 
     /// Closes the open rejects of rows that left the model. Should one come back, its payload is tried again.
-    async fn forget_gone(&mut self, keys: Vec<Key>) -> Result<()> {
+    pub(crate) async fn forget_gone(&mut self, keys: Vec<Key>) -> Result<()> {
         if keys.is_empty() {
             return Ok(());
         }

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use transform::{MapContext, Mapped, Mapper, RunMeta};
 
+use crate::lookups::Lookups;
 use crate::merge::Merger;
 use crate::missing::Missing;
 use crate::prepare::{Prepared, compile};
@@ -271,12 +272,17 @@ pub(crate) struct Mapping {
     compiled: Option<(Arc<Opening>, Mapper)>,
     merger: Option<Merger>,
     missing: Slot,
+    lookups: Lookups,
 }
 
 impl Mapping {
-    pub(crate) fn new(sync: Arc<Sync>, prepared: Arc<Prepared>, run: RunMeta) -> Self {
-        let missing = Arc::default();
-        Self { sync, prepared, run, compiled: None, merger: None, missing }
+    pub(crate) fn new(
+        sync: Arc<Sync>,
+        ports: &Ports,
+        (prepared, run): (Arc<Prepared>, RunMeta),
+    ) -> Self {
+        let lookups = Lookups::new(&sync, ports);
+        Self { sync, prepared, run, compiled: None, merger: None, missing: Arc::default(), lookups }
     }
 
     /// Merges what is mapped with the ledger from now on; what the read did not contain is in `missing` after its end.
@@ -285,14 +291,16 @@ impl Mapping {
     }
 
     /// Maps one batch.
-    pub(crate) fn map(&mut self, item: Item) -> Result<Chunk> {
+    pub(crate) async fn map(&mut self, item: Item) -> Result<Chunk> {
         let Item { batch, opening, position, part, gone } = item;
         let (batch, said) = leave_out(&self.sync, batch, &opening)?;
         let compiled = match self.compiled.take() {
             Some((known, mapper)) if known.schema == opening.schema => mapper,
             _ => compile(&self.sync, &self.prepared, &opening.schema)?,
         };
-        let context = MapContext { run: &self.run, duplicates: &opening.duplicates };
+        let lookups = self.lookups.find(&batch.rows).await?;
+        let context =
+            MapContext { run: &self.run, duplicates: &opening.duplicates, lookups: &lookups };
         let mapped = compiled.map(&batch, &context)?;
         let changed_at = changed_at(&self.sync, &batch.rows, &mapped.source_rows);
         let clock = opening.clock;
@@ -327,7 +335,7 @@ impl Mapping {
                 Ok(Some(item)) => {
                     show_queue(&metrics, &self.sync.name, &spool);
                     let began = Instant::now();
-                    let chunk = self.map(item);
+                    let chunk = self.map(item).await;
                     metrics.busy(&self.sync.name, Busy::Map, began.elapsed());
                     self.merge(chunk).await.map(Some)
                 }

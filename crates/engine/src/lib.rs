@@ -15,6 +15,7 @@ mod gone;
 mod guard;
 mod intake;
 mod known;
+mod lookups;
 mod merge;
 mod missing;
 mod overlooked;

@@ -64,7 +64,8 @@ async fn see(
     (prepared, run): (&Arc<Prepared>, &RunMeta),
     keys: Vec<Key>,
 ) -> Result<Seen> {
-    let mut mapping = Mapping::new(Arc::new(sync.clone()), Arc::clone(prepared), run.clone());
+    let about = (Arc::clone(prepared), run.clone());
+    let mut mapping = Mapping::new(Arc::new(sync.clone()), ports, about);
     let mut seen = Seen::default();
     for page in pages_of_keys(sync, keys, None) {
         let ask = async || read(ports, &page, &mut mapping, &mut seen).await;
@@ -78,7 +79,7 @@ async fn read(ports: &Ports, page: &Page, mapping: &mut Mapping, seen: &mut Seen
     let opening = Arc::new(read.opening().clone());
     while let Some(batch) = read.next().await? {
         let item = Item::of(batch, Arc::clone(&opening));
-        let mapped = mapping.map(item)?.mapped;
+        let mapped = mapping.map(item).await?.mapped;
         seen.matches.extend(mapped.keys.into_iter().zip(mapped.matches));
         seen.unclear.extend(mapped.rejects.into_iter().filter_map(|reject| reject.key));
     }

@@ -8,7 +8,7 @@ use transform::{Mapper, MapperSpec, MappingError, Setter, SetterSpec};
 
 use crate::gone::write_mode;
 use crate::retry::repeat;
-use crate::{Ports, Removed, RemovedAction, Sync, codes};
+use crate::{Ports, Removed, RemovedAction, Sync, codes, lookups};
 
 /// The finding of a source whose table a crash empties.
 const UNLOGGED: &str = "E1054";
@@ -28,6 +28,7 @@ pub(crate) async fn prepare(sync: &Sync, ports: &Ports) -> Result<Prepared> {
     refuse_unlogged(sync, &checked)?;
     let object = describe(sync, ports).await?;
     let prepared = Prepared { object, limits, checked };
+    lookups::check(sync, ports)?;
     compile(sync, &prepared, &schema_of(&prepared.checked))?;
     setter(sync, &prepared).map_err(|errors| mapping_error(&errors))?;
     Ok(prepared)

@@ -31,13 +31,13 @@ pub async fn preview(sync: &Sync, ports: &Ports, rows: u64) -> Result<Preview> {
     let mut request = page(sync, Scope::All, None).request;
     request.rows_max = Some(rows);
     let run = run_meta(sync, ports);
-    let mut mapping = Mapping::new(Arc::new(sync.clone()), prepared, run);
+    let mut mapping = Mapping::new(Arc::new(sync.clone()), ports, (prepared, run));
     let mut read = ports.source.read(request).await?;
     let opening = Arc::new(read.opening().clone());
     let mut preview = Preview { fields: Vec::new(), rows: Vec::new(), rejects: Vec::new() };
     while let Some(batch) = read.next().await? {
         let item = Item::of(batch, Arc::clone(&opening));
-        let mapped = mapping.map(item)?.mapped;
+        let mapped = mapping.map(item).await?.mapped;
         let payload = mapped.payload;
         let names = payload.fields.schema_ref().fields().iter().map(|field| field.name().clone());
         preview.fields = names.collect();

@@ -314,7 +314,8 @@ impl Scale<'_> {
         beholder: &mut dyn Beholder,
     ) -> Result<Weight> {
         let sync = Arc::new(self.sync.clone());
-        let mapping = Mapping::new(sync, Arc::clone(self.prepared), self.meta.clone());
+        let about = (Arc::clone(self.prepared), self.meta.clone());
+        let mapping = Mapping::new(sync, self.ports, about);
         let (sender, mut chunks) = mpsc::channel(CHUNKS_WAITING);
         let metrics = Arc::clone(&self.ports.metrics);
         let mapper = mapping.map_spool(Arc::clone(spool), metrics, sender);

@@ -421,6 +421,17 @@ pub trait Store: Send + Sync {
     /// Forgets the progress of a backfill that is done.
     async fn end_backfill(&self, lease: &Lease, spec: &str) -> Result<()>;
 
+    /// Keys of rows of `sync` that have an open reject with one of these codes, which the run `seen_by` has not seen; at
+    /// most `rows_max` of them. None in a store that does not keep them by code.
+    async fn rejected_keys(
+        &self,
+        _sync: &str,
+        _codes: &[&str],
+        (_seen_by, _rows_max): (&str, usize),
+    ) -> Result<Vec<Key>> {
+        Ok(Vec::new())
+    }
+
     /// Open rejects of `sync`: how many rows, and when the oldest was first refused (microseconds since 1970).
     async fn open_rejects(&self, sync: &str) -> Result<(u64, Option<i64>)>;
 

@@ -182,6 +182,32 @@ pub(crate) fn open(connection: &Connection, sync: i64) -> Result<(u64, Option<i6
         .during(READING)
 }
 
+/// Keys of rows with an open reject of one of these codes that the run `seen_by` did not see, oldest first.
+pub(crate) fn keys(
+    connection: &Connection,
+    sync: i64,
+    codes: &[String],
+    (seen_by, rows_max): (&str, usize),
+) -> Result<Vec<Key>> {
+    let mut statement = connection
+        .prepare_cached(
+            "SELECT key FROM rejects WHERE sync = ?1 AND code = ?2 AND key IS NOT NULL AND run_id <> ?4 \
+             ORDER BY id LIMIT ?3",
+        )
+        .during(READING)?;
+    let mut keys = Vec::new();
+    for code in codes {
+        let left = i64::try_from(rows_max - keys.len()).unwrap_or(i64::MAX);
+        let found = statement
+            .query_map(params![sync, code, left, seen_by], |row| row.get::<_, String>(0))
+            .during(READING)?;
+        for key in found {
+            keys.push(Key::from_stored(key.during(READING)?));
+        }
+    }
+    Ok(keys)
+}
+
 /// Open rejects, oldest first.
 pub(crate) fn list(connection: &Connection, filter: &RejectFilter) -> Result<Vec<RejectRecord>> {
     connection

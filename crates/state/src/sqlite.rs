@@ -324,6 +324,22 @@ impl Store for Sqlite {
         .await
     }
 
+    async fn rejected_keys(
+        &self,
+        sync: &str,
+        codes: &[&str],
+        (seen_by, rows_max): (&str, usize),
+    ) -> Result<Vec<Key>> {
+        let codes: Vec<String> = codes.iter().map(|code| (*code).to_owned()).collect();
+        let seen_by = seen_by.to_owned();
+        let found = self
+            .read(sync, move |connection, sync| {
+                rejects::keys(connection, sync.id, &codes, (&seen_by, rows_max))
+            })
+            .await?;
+        Ok(found.unwrap_or_default())
+    }
+
     async fn open_rejects(&self, sync: &str) -> Result<(u64, Option<i64>)> {
         let found = self.read(sync, |connection, sync| rejects::open(connection, sync.id)).await?;
         Ok(found.unwrap_or((0, None)))

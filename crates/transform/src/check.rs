@@ -1,7 +1,7 @@
 //! Checks that need neither a model nor a destination, for `outflow validate` without a connection.
 
 use crate::error::{MappingError, Misfit};
-use crate::mappings::{FieldMapping, Mappings, OnNull, Origin, Transform};
+use crate::mappings::{FieldMapping, IfMissing, Lookup, Mappings, OnNull, Origin, Transform};
 use crate::template::Templates;
 use crate::{codes, steps};
 
@@ -54,7 +54,7 @@ pub fn columns(mappings: &Mappings, match_on: &[(String, String)]) -> Vec<String
                     template.columns.iter().for_each(|name| add(name));
                 }
             }
-            Origin::Lookup(lookup) => lookup.match_on.iter().for_each(|(_, name)| add(name)),
+            Origin::Lookup(lookup) => lookup.place.columns().into_iter().for_each(&mut add),
             Origin::Const(_) | Origin::Run(_) => {}
         }
     }
@@ -63,8 +63,12 @@ pub fn columns(mappings: &Mappings, match_on: &[(String, String)]) -> Vec<String
 }
 
 fn supported(mapping: &FieldMapping) -> Result<(), Misfit> {
-    let (what, instead) = if matches!(mapping.origin, Origin::Lookup(_)) {
-        ("lookup", "join the other record's id in the model's SQL")
+    let creates = |lookup: &Lookup| lookup.if_missing == IfMissing::Create;
+    let (what, instead) = if matches!(&mapping.origin, Origin::Lookup(lookup) if creates(lookup)) {
+        (
+            "if_missing: create",
+            "write the other records by a sync of their own, and look them up in it",
+        )
     } else if mapping.only_if_empty {
         ("only_if_empty", "remove it, or map a column that is NULL where the field must stay")
     } else if mapping.only_on_create {
@@ -128,4 +132,16 @@ fn agrees(mapping: &FieldMapping, column: &str, template_reads: &[String]) -> Re
         ),
         format!("remove `{setting}`; a row whose match value is NULL or empty is rejected"),
     ))
+}
+
+/// Lookups of the mappings, in their order: the field, and what is looked up. What they find is given to
+/// [`crate::Mapper::map`] in the same order.
+pub fn lookups(mappings: &Mappings) -> Vec<(&str, &Lookup)> {
+    mappings
+        .iter()
+        .filter_map(|(field, mapping)| match &mapping.origin {
+            Origin::Lookup(lookup) => Some((field.as_ref(), lookup)),
+            _ => None,
+        })
+        .collect()
 }

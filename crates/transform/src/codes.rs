@@ -299,6 +299,24 @@ pub static R118_CANNOT_EMPTY_FIELD: Code = Code {
     remedy: "Set `on_null: skip` to leave the field alone, or a `default`.",
 };
 
+/// A looked-up record that is not there.
+pub static R119_NOT_FOUND: Code = Code {
+    id: "R119",
+    kind: Kind::Row,
+    title: "The record that is looked up does not exist",
+    cause: "A `lookup` found no record with the row's value, or the other sync has not delivered it, and `if_missing` is `reject`.",
+    remedy: "Nothing, if the other record is on its way: the row is tried again by every run. Else correct the value, or write `if_missing: set_null` or `skip`.",
+};
+
+/// A looked-up record that is not the only one.
+pub static R120_AMBIGUOUS: Code = Code {
+    id: "R120",
+    kind: Kind::Row,
+    title: "More than one record fits what is looked up",
+    cause: "A `lookup` found several records with the row's value; none of them is taken by luck.",
+    remedy: "Merge the records at the destination, or look the record up by a unique field. The row is tried again by every run.",
+};
+
 /// All of them.
 pub const CODES: &[&Code] = &[
     &E0201_UNKNOWN_COLUMN,
@@ -334,4 +352,6 @@ pub const CODES: &[&Code] = &[
     &R116_TEMPLATE_FAILED,
     &R117_NOT_JSON,
     &R118_CANNOT_EMPTY_FIELD,
+    &R119_NOT_FOUND,
+    &R120_AMBIGUOUS,
 ];

@@ -277,9 +277,16 @@ impl Builder<'_, '_> {
                 let (column, shape) = column_of(&[value]);
                 Ok((Input::Const(column), shape))
             }
-            Origin::Lookup(_) => {
-                let message = "`lookup` is not supported by this version";
-                Err(Misfit::new(&codes::E0209_NOT_SUPPORTED, message, ""))
+            Origin::Lookup(lookup) => {
+                for name in lookup.place.columns() {
+                    if self.spec.columns.column_with_name(name).is_none() {
+                        return Err(unknown_column(self.spec, name, "the lookup"));
+                    }
+                }
+                let lookups = crate::check::lookups(self.spec.mappings);
+                let at = lookups.iter().position(|(field, _)| *field == self.field);
+                let at = at.expect("the mapping is one of the mappings");
+                Ok((Input::Lookup(at, lookup.if_missing), Shape::text()))
             }
         }
     }

@@ -11,6 +11,7 @@ mod fingerprint;
 mod fit;
 mod html;
 mod lint;
+mod lookup;
 mod mapper;
 mod mappings;
 mod moment;
@@ -30,13 +31,13 @@ mod values;
 mod words;
 mod written;
 
-pub use check::{check, columns};
+pub use check::{check, columns, lookups};
 pub use compile::MapperSpec;
 pub use error::MappingError;
 pub use mapper::{MapContext, Mapped, Mapper, RunMeta};
 pub use mappings::{
-    Convert, FieldMapping, IfMissing, Lookup, Mappings, OnNull, Origin, Otherwise, RunValue,
-    Transform,
+    Convert, FieldMapping, IfMissing, LookedUp, Lookup, LookupPlace, Mappings, OnNull, Origin,
+    Otherwise, RunValue, Transform,
 };
 pub use scalar::Scalar;
 pub use set::{Setter, SetterSpec, read_set};

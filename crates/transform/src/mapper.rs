@@ -16,7 +16,8 @@ use crate::codes;
 use crate::compile::{self, MapperSpec};
 use crate::error::MappingError;
 use crate::fingerprint::{HashColumn, MatchColumn, fingerprints, matches};
-use crate::mappings::RunValue;
+use crate::lookup;
+use crate::mappings::{LookedUp, RunValue};
 use crate::plan::{FieldPlan, Filled, Input, repeated};
 use crate::refusals::{Refusal, Refusals};
 use crate::shape::{EXTENSION, EXTENSION_JSON, Meaning, Shape, moment_type};
@@ -40,6 +41,8 @@ pub struct MapContext<'a> {
     pub run: &'a RunMeta,
     /// Keys that more than one row of the model has; their rows become rejects.
     pub duplicates: &'a HashSet<Key>,
+    /// What each of [`crate::lookups`] found, per row of the batch.
+    pub lookups: &'a [Vec<LookedUp>],
 }
 
 /// A mapped batch. The first five are parallel: one entry per row that can be sent, in the order of the batch.
@@ -111,9 +114,10 @@ impl Mapper {
     /// The payload of so many rows, for mappings that read no column.
     pub(crate) fn repeated(&self, rows: usize, run: &RunMeta) -> flow::Result<Payload> {
         let mut refusals = Refusals::new(rows);
-        let none = HashMap::new();
-        let filled =
-            self.plans.iter().map(|plan| self.fill(plan, &none, run, &mut refusals)).collect();
+        let (none, duplicates) = (HashMap::new(), HashSet::new());
+        let context = MapContext { run, duplicates: &duplicates, lookups: &[] };
+        let filled = self.plans.iter().map(|plan| self.fill(plan, &none, &context, &mut refusals));
+        let filled = filled.collect::<flow::Result<_>>()?;
         if let Some(refusal) = refusals.get(0) {
             let field = refusal.field.as_deref().unwrap_or_default();
             let message = format!("`{field}` cannot be set: {}", refusal.reason);
@@ -147,7 +151,7 @@ impl Mapper {
         self.refuse_duplicates(&keys, context.duplicates, &mut refusals);
         let mut filled = Vec::with_capacity(self.plans.len());
         for plan in &self.plans {
-            filled.push(self.fill(plan, &columns, context.run, &mut refusals));
+            filled.push(self.fill(plan, &columns, context, &mut refusals)?);
         }
         let sent: Vec<u32> =
             (0u32..).take(rows).filter(|row| !refusals.contains(*row as usize)).collect();
@@ -254,14 +258,25 @@ impl Mapper {
         &self,
         plan: &FieldPlan,
         columns: &HashMap<&str, &ArrayRef>,
-        run: &RunMeta,
+        context: &MapContext<'_>,
         refusals: &mut Refusals,
-    ) -> Filled {
+    ) -> flow::Result<Filled> {
         let rows = refusals.len();
-        match &plan.input {
+        Ok(match &plan.input {
+            Input::Lookup(at, if_missing) => match context.lookups.get(*at) {
+                Some(found) if found.len() == rows => {
+                    lookup::fill(plan, found, *if_missing, refusals)
+                }
+                _ => {
+                    let message = "a lookup has no result for the rows of the batch";
+                    return Err(Error::new(&codes::E0213_COLUMNS_CHANGED, message));
+                }
+            },
             Input::Column(name) => plan.fill(columns[name.as_str()], refusals),
             Input::Const(one) => plan.settle_nulls(repeated(one, rows), refusals),
-            Input::Run(value) => plan.fill(&repeated(&run_column(*value, run), rows), refusals),
+            Input::Run(value) => {
+                plan.fill(&repeated(&run_column(*value, context.run), rows), refusals)
+            }
             Input::Template(template) => {
                 let variable = |name: &String| {
                     let (_, _, meaning) = self
@@ -279,7 +294,7 @@ impl Mapper {
                 };
                 plan.fill(&(Arc::new(text) as ArrayRef), refusals)
             }
-        }
+        })
     }
 
     fn payload(
@@ -361,7 +376,8 @@ fn columns_read(plans: &[FieldPlan], spec: &MapperSpec<'_>) -> Vec<(String, Data
     let inputs = plans.iter().flat_map(|plan| match &plan.input {
         Input::Column(name) => vec![name.clone()],
         Input::Template(template) => template.columns.clone(),
-        Input::Run(_) | Input::Const(_) => Vec::new(),
+        // What it is looked up by is read before the mapping.
+        Input::Run(_) | Input::Const(_) | Input::Lookup(..) => Vec::new(),
     });
     let matched = spec.match_on.iter().map(|(_, column)| column.clone());
     let mut read: Vec<(String, DataType, Meaning)> = Vec::new();

@@ -1,5 +1,7 @@
 //! The written `mappings:` of a sync, before anything is checked against a model or a destination.
 
+use std::sync::Arc;
+
 use crate::Scalar;
 
 /// The mappings of a sync: destination fields, in the order written, and where their values come from.
@@ -84,7 +86,7 @@ pub enum Origin {
     Template(String),
     /// Something about the run.
     Run(RunValue),
-    /// The id of another record. Not in this version.
+    /// The id of another record.
     Lookup(Lookup),
 }
 
@@ -102,12 +104,54 @@ pub enum RunValue {
 /// Finds another record and gives its id.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Lookup {
-    /// The object the record is in.
-    pub object: String,
-    /// The other object's field, and the model column that has its value.
-    pub match_on: Vec<(String, String)>,
+    /// Where the record is looked for.
+    pub place: LookupPlace,
     /// What happens when there is no such record.
     pub if_missing: IfMissing,
+}
+
+/// Where a record is looked for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum LookupPlace {
+    /// At the destination, which is asked.
+    Object {
+        /// The object the record is in.
+        object: String,
+        /// The other object's field, and the model column that has its value.
+        match_on: Vec<(String, String)>,
+    },
+    /// Among the records another sync wrote, whose ids the ledger knows.
+    Sync {
+        /// The other sync.
+        sync: String,
+        /// Model columns with the other row's primary key, in the order of its parts.
+        key: Vec<String>,
+    },
+}
+
+impl LookupPlace {
+    /// The model columns it reads.
+    pub fn columns(&self) -> Vec<&str> {
+        match self {
+            Self::Object { match_on, .. } => {
+                match_on.iter().map(|(_, name)| name.as_str()).collect()
+            }
+            Self::Sync { key, .. } => key.iter().map(String::as_str).collect(),
+        }
+    }
+}
+
+/// What a lookup found for one row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LookedUp {
+    /// A value it is looked up by is NULL: there is nothing to look for.
+    Nothing,
+    /// The record's id.
+    Found(Arc<str>),
+    /// There is no such record.
+    Missing,
+    /// More than one record fits.
+    Ambiguous,
 }
 
 /// What happens when a lookup finds nothing.

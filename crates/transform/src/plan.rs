@@ -9,7 +9,7 @@ use arrow::compute::{is_null, take};
 use flow::NullRule;
 
 use crate::fit::Fit;
-use crate::mappings::{Convert, OnNull, RunValue, Transform};
+use crate::mappings::{Convert, IfMissing, OnNull, RunValue, Transform};
 use crate::refusals::{FieldRows, Refusals};
 use crate::shape::Shape;
 use crate::template::Template;
@@ -25,6 +25,8 @@ pub(crate) enum Input {
     Template(Template),
     /// Something about the run.
     Run(RunValue),
+    /// What the lookup with this number found, and what to do where it found nothing.
+    Lookup(usize, IfMissing),
     /// A value that is the same in every row and every run; one row, already of the field's type.
     Const(ArrayRef),
 }

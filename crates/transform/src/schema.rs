@@ -121,15 +121,27 @@ fn lookup() -> Schema {
     json_schema!({
         "type": "object",
         "properties": {
-            "object": { "type": "string", "minLength": 1 },
+            "object": { "type": "string", "minLength": 1, "description": "The destination's object in which the record is looked for." },
             "match_on": {
                 "type": "object",
                 "minProperties": 1,
                 "additionalProperties": { "type": "string", "minLength": 1 },
+                "description": "The object's field, and the model column that has its value.",
             },
-            "if_missing": { "enum": words::<IfMissing>(), "default": "reject" },
+            "sync": { "type": "string", "minLength": 1, "description": "The sync that wrote the record; its ids are in the ledger." },
+            "key": {
+                "oneOf": [
+                    { "type": "string", "minLength": 1 },
+                    { "type": "array", "minItems": 1, "items": { "type": "string", "minLength": 1 } },
+                ],
+                "description": "Model columns with the primary key of the other sync's row.",
+            },
+            "if_missing": { "enum": words::<IfMissing>(), "default": "reject", "description": "What happens when there is no such record." },
         },
-        "required": ["object", "match_on"],
+        "oneOf": [{ "required": ["object"] }, { "required": ["sync"] }],
+        "dependentRequired": {
+            "object": ["match_on"], "match_on": ["object"], "sync": ["key"], "key": ["sync"],
+        },
         "additionalProperties": false,
     })
 }

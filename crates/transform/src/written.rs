@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 
-use crate::mappings::{FieldMapping, IfMissing, Lookup, Mappings, Origin, Transform};
+use crate::mappings::{FieldMapping, IfMissing, Lookup, LookupPlace, Mappings, Origin, Transform};
 use crate::words::Word;
 use crate::{Scalar, suggest};
 
@@ -239,20 +239,24 @@ impl<'de> Visitor<'de> for LookupVisitor {
     type Value = Lookup;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a lookup: object, match_on, if_missing")
+        f.write_str("a lookup: object and match_on, or sync and key; if_missing")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Lookup, A::Error> {
         let (mut object, mut match_on, mut if_missing) = (None, None, None);
+        let (mut sync, mut columns) = (None, None);
         while let Some(key) = map.next_key::<String>()? {
             let twice = match key.as_str() {
                 "object" => object.replace(map.next_value::<String>()?).is_some(),
                 "match_on" => match_on.replace(map.next_value::<Pairs>()?.0).is_some(),
+                "sync" => sync.replace(map.next_value::<String>()?).is_some(),
+                "key" => columns.replace(map.next_value::<Names>()?.0).is_some(),
                 "if_missing" => {
                     if_missing.replace(map.next_value_seed(OneWord::of("if_missing"))?).is_some()
                 }
                 unknown => {
-                    let hint = suggest::hint(unknown, ["object", "match_on", "if_missing"]);
+                    let known = ["object", "match_on", "sync", "key", "if_missing"];
+                    let hint = suggest::hint(unknown, known);
                     return Err(de::Error::custom(format!(
                         "unknown key `{unknown}` in `lookup`; {hint}"
                     )));
@@ -262,11 +266,67 @@ impl<'de> Visitor<'de> for LookupVisitor {
                 return Err(de::Error::custom(format!("`{key}` is written twice")));
             }
         }
-        let object = object
-            .filter(|object| !object.is_empty())
-            .ok_or_else(|| de::Error::custom("`lookup` needs `object`"))?;
-        let match_on = match_on.ok_or_else(|| de::Error::custom("`lookup` needs `match_on`"))?;
-        Ok(Lookup { object, match_on, if_missing: if_missing.unwrap_or(IfMissing::Reject) })
+        let place = match (object, match_on, sync, columns) {
+            (Some(object), Some(match_on), None, None) if !object.is_empty() => {
+                LookupPlace::Object { object, match_on }
+            }
+            (None, None, Some(sync), Some(key)) if !sync.is_empty() => {
+                LookupPlace::Sync { sync, key }
+            }
+            (None, _, None, _) => {
+                return Err(de::Error::custom("`lookup` needs `object` or `sync`"));
+            }
+            (Some(_), None, None, _) => {
+                return Err(de::Error::custom("a `lookup` of an `object` needs `match_on`"));
+            }
+            (None, _, Some(_), None) => {
+                return Err(de::Error::custom("a `lookup` in a `sync` needs `key`"));
+            }
+            _ => {
+                let message =
+                    "a `lookup` has `object` and `match_on`, or `sync` and `key`, and not both";
+                return Err(de::Error::custom(message));
+            }
+        };
+        Ok(Lookup { place, if_missing: if_missing.unwrap_or(IfMissing::Reject) })
+    }
+}
+
+/// One column or a list of them, nothing empty.
+struct Names(Vec<String>);
+
+impl<'de> Deserialize<'de> for Names {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct NamesVisitor;
+
+        impl<'de> Visitor<'de> for NamesVisitor {
+            type Value = Names;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a column or a list of columns")
+            }
+
+            fn visit_str<E: de::Error>(self, name: &str) -> Result<Names, E> {
+                checked(vec![name.to_owned()])
+            }
+
+            fn visit_seq<A: de::SeqAccess<'de>>(self, mut list: A) -> Result<Names, A::Error> {
+                let mut names = Vec::new();
+                while let Some(name) = list.next_element()? {
+                    names.push(name);
+                }
+                checked(names)
+            }
+        }
+
+        fn checked<E: de::Error>(names: Vec<String>) -> Result<Names, E> {
+            if names.is_empty() || names.iter().any(String::is_empty) {
+                return Err(E::custom("`key` needs at least one column"));
+            }
+            Ok(Names(names))
+        }
+
+        deserializer.deserialize_any(NamesVisitor)
     }
 }
 

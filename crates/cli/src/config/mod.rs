@@ -27,6 +27,7 @@ mod written;
 mod yaml;
 
 pub use catalog::{CATALOG, Catalog, Kind};
+pub(crate) use check::parents;
 pub use checked::{CheckedSync, Connection, Places, Project, StateConfig};
 pub use file::{Place, SourceFile};
 pub use files::PROJECT_FILE;

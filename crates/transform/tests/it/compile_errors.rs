@@ -203,12 +203,12 @@ fn templates_are_checked_before_the_first_row() {
 #[test]
 fn what_this_version_cannot_do_is_refused_not_ignored() {
     insta::assert_snapshot!(errors(r#"{
-        "text": {"lookup": {"object": "Contact", "match_on": {"Email": "email"}}},
+        "text": {"lookup": {"object": "Contact", "match_on": {"Email": "email"}, "if_missing": "create"}},
         "short": {"const": "a", "only_if_empty": true},
         "any": {"const": "a", "only_on_create": true}
     }"#), @r#"
-    E0209 text: `lookup` is not supported by this version
-      help: join the other record's id in the model's SQL
+    E0209 text: `if_missing: create` is not supported by this version
+      help: write the other records by a sync of their own, and look them up in it
     E0209 short: `only_if_empty` is not supported by this version
       help: remove it, or map a column that is NULL where the field must stay
     E0209 any: `only_on_create` is not supported by this version

@@ -142,7 +142,9 @@ pub(crate) fn map_with(
 ) -> Mapped {
     let batch = Batch { rows: batch.clone(), faults, last: None };
     let run = run();
-    let mapped = mapper.map(&batch, &MapContext { run: &run, duplicates }).expect("the batch maps");
+    let mapped = mapper
+        .map(&batch, &MapContext { run: &run, duplicates, lookups: &[] })
+        .expect("the batch maps");
     let sent = mapped.payload.rows();
     assert_eq!(sent + mapped.rejects.len(), batch.rows.num_rows(), "every row is accounted for");
     let lengths = [

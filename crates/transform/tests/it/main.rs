@@ -3,6 +3,7 @@
 mod compile_errors;
 mod fixture;
 mod kinds;
+mod lookups;
 mod properties;
 mod rows;
 mod speed;

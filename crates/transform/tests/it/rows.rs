@@ -164,7 +164,9 @@ fn the_run_is_not_part_of_the_fingerprint() {
         let run = transform::RunMeta { started_at, ..run() };
         let batch = Batch { rows: batch.clone(), faults: Vec::new(), last: None };
         let none = HashSet::new();
-        mapper.map(&batch, &MapContext { run: &run, duplicates: &none }).expect("the batch maps")
+        mapper
+            .map(&batch, &MapContext { run: &run, duplicates: &none, lookups: &[] })
+            .expect("the batch maps")
     };
     let (first, second) = (map(0), map(1_000_000));
     assert_ne!(
@@ -193,7 +195,8 @@ fn a_batch_with_other_columns_is_an_error_that_names_the_column() {
     let map = |rows: RecordBatch| {
         let batch = Batch { rows, faults: Vec::new(), last: None };
         let none = HashSet::new();
-        let error = mapper.map(&batch, &MapContext { run: &run(), duplicates: &none });
+        let error =
+            mapper.map(&batch, &MapContext { run: &run(), duplicates: &none, lookups: &[] });
         error.expect_err("the columns changed").to_string()
     };
     let numbers: ArrayRef = Arc::new(Int64Array::from(vec![1]));

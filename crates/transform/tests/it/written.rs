@@ -150,7 +150,7 @@ fn messages_name_the_field_and_the_word_that_was_meant() {
     error: line 1 column 12: this number has too many digits to be kept exactly; write it in quotes
     error: line 1 column 5: invalid type: sequence, expected a string, a number, true, false or null
     error: line 1 column 10: `run`: unknown `begun`; use one of `id`, `started_at`, `sync`
-    error: line 1 column 13: unknown key `match` in `lookup`; there is `object`, `match_on`, `if_missing`
+    error: line 1 column 13: unknown key `match` in `lookup`; there is `object`, `match_on`, `sync`, `key`, `if_missing`
     error: line 1 column 1: invalid type: integer `5`, expected for `f` a model column (a string) or an object with one of `from`, `const`, `template`, `run`, `lookup`
     `mappings` needs at least one field
     "#);
@@ -246,6 +246,17 @@ fn written_fields() -> Vec<Value> {
         json!({"lookup": {"object": "O"}}),
         json!({"lookup": {"match_on": {"f": "c"}}}),
         json!({"lookup": {"object": "O", "match_on": {"f": "c"}, "other": 1}}),
+        json!({"lookup": {"sync": "S", "key": "c"}}),
+        json!({"lookup": {"sync": "S", "key": ["c", "d"], "if_missing": "skip"}}),
+        json!({"lookup": {"sync": "S", "key": []}}),
+        json!({"lookup": {"sync": "S", "key": ""}}),
+        json!({"lookup": {"sync": "", "key": "c"}}),
+        json!({"lookup": {"sync": "S"}}),
+        json!({"lookup": {"key": "c"}}),
+        json!({"lookup": {"sync": "S", "key": "c", "object": "O"}}),
+        json!({"lookup": {"sync": "S", "key": "c", "match_on": {"f": "c"}}}),
+        json!({"lookup": {"sync": "S", "object": "O"}}),
+        json!({"lookup": {"sync": "S", "key": "c", "object": "O", "match_on": {"f": "c"}}}),
         json!({"lookup": "O"}),
     ]
 }

@@ -1,6 +1,7 @@
 //! From a sync file of the right shape to a checked sync: what its parts mean together.
 
 mod guards;
+mod lookups;
 mod model;
 mod not_yet;
 mod ownership;
@@ -13,6 +14,8 @@ use std::path::Path;
 
 use flow::{Limits, Mode};
 
+pub(super) use lookups::check as lookups;
+pub(crate) use lookups::parents;
 pub(super) use not_yet::project as not_yet_in_project;
 pub(super) use ownership::check as ownership;
 

@@ -41,7 +41,6 @@ const SYNC: &[NotYet] = &[
         help: "remove `store`; the ledger finds what changed",
     },
     any(&["model", "dbt"], "a dbt model", "name the relation that dbt builds with `table:`"),
-    any(&["mappings", "*", "lookup"], "`lookup`", "join the other record's id into the model"),
     NotYet {
         path: &["mappings", "*", "only_if_empty"],
         values: Values::Only(&["true"]),

@@ -143,13 +143,13 @@ fn what_this_version_cannot_do_is_refused_and_never_ignored() {
         ),
         ("start", &[(S, "  lag: 5m", "  start: \"2026-01-01\"")], &["E0040 syncs/usage.yml:13:3"]),
         (
-            "a lookup",
+            "a lookup in a sync that is not there, and in itself",
             &[(
                 S,
                 "firstname: first_name",
-                "owner: { lookup: { object: owners, match_on: { email: email } } }",
+                "owner: { lookup: { sync: owners, key: email } }\n  other: { lookup: { sync: usage, key: email } }",
             )],
-            &["E0040 syncs/usage.yml:21:12"],
+            &["E0080 syncs/usage.yml:21:3", "E0081 syncs/usage.yml:22:3"],
         ),
         (
             "only_if_empty and only_on_create",

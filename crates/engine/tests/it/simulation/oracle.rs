@@ -75,8 +75,9 @@ pub(crate) fn settle(state: &mut State, now: i64) {
             Batch { rows: to_arrow(std::slice::from_ref(&row)), faults: Vec::new(), last: None };
         for (mapper, tag) in mappers().iter().zip(TAGS) {
             let duplicates = std::collections::HashSet::new();
-            let mapped =
-                mapper.map(&batch, &MapContext { run: &run, duplicates: &duplicates }).unwrap();
+            let mapped = mapper
+                .map(&batch, &MapContext { run: &run, duplicates: &duplicates, lookups: &[] })
+                .unwrap();
             let content = content(&row, tag).unwrap();
             state.matches.insert(content.email.to_lowercase(), mapped.matches[0]);
             state.contents.insert(mapped.fingerprints[0].0, content);
