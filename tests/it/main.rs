@@ -8,6 +8,7 @@ mod documents;
 mod faults;
 mod guards;
 mod judged;
+mod lookups;
 mod main_job;
 mod places;
 mod project;
