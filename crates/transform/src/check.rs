@@ -140,7 +140,7 @@ pub fn lookups(mappings: &Mappings) -> Vec<(&str, &Lookup)> {
     mappings
         .iter()
         .filter_map(|(field, mapping)| match &mapping.origin {
-            Origin::Lookup(lookup) => Some((field.as_ref(), lookup)),
+            Origin::Lookup(lookup) => Some((field, lookup)),
             _ => None,
         })
         .collect()
