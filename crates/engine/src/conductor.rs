@@ -19,7 +19,6 @@ use crate::gone::write_mode;
 use crate::intake::{Chunk, Facts, Mapping, Reading, Slot, task_lost};
 use crate::overlooked::{Overlooked, overlooked};
 use crate::prepare::Prepared;
-use crate::request::Page;
 use crate::run::{Job, Rows, meta_of};
 use crate::settle::Settler;
 use crate::spool::Spool;

@@ -12,9 +12,10 @@ use flow::{Destination, Error, Found, Key, Kind, ReadBack, ReadsBack, Records, R
 use transform::codes::{R119_NOT_FOUND, R120_AMBIGUOUS};
 use transform::{LookedUp, LookupPlace};
 
-use crate::conductor::{Conductor, Rows};
+use crate::conductor::Conductor;
 use crate::request::pages_of_keys;
 use crate::retry::Attempts;
+use crate::run::Rows;
 use crate::{Ports, RetryPolicy, Sync, Watch, codes};
 
 /// Answers that are remembered within a run.
