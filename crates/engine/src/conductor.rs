@@ -1,11 +1,11 @@
 //! Leads rows from the mapped chunks to the commit: starts calls, takes answers, commits, and ends in good order.
 
 use std::collections::{HashSet, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use flow::metrics::Busy;
-use flow::{Error, Finding, Key, Kind, Lease, Result, RunCounts, RunRecord, Watermark};
+use flow::{Error, Finding, Key, Kind, Lease, Mark, Result, RunCounts, RunRecord, Watermark};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -17,7 +17,7 @@ use crate::apply::Picker;
 use crate::deliver::{Batcher, Call, Caller, Delivery};
 use crate::gone::write_mode;
 use crate::intake::{Chunk, Facts, Mapping, Reading, Slot, task_lost};
-use crate::overlooked::{Overlooked, overlooked};
+use crate::overlooked::Overlooked;
 use crate::prepare::Prepared;
 use crate::run::{Job, Rows, meta_of};
 use crate::settle::Settler;
@@ -82,7 +82,9 @@ pub(crate) struct Conductor<'a> {
     /// Rows that a compare of every row found changed.
     pub(crate) overlooked: Overlooked,
     /// What the reads said.
-    facts: Arc<Mutex<Facts>>,
+    pub(crate) facts: Arc<Mutex<Facts>>,
+    /// What the source is to be told once everything is settled.
+    pub(crate) mark: Option<Mark>,
     /// Rows left for the next run.
     pub(crate) parked: u64,
     /// Until when calls may be carried out whose rows nobody wrote down.
@@ -99,7 +101,7 @@ pub(crate) struct Conductor<'a> {
     commit_at: Instant,
     failure: Option<Error>,
     /// A commit failed: a later one would pass over its rejects, and must not be.
-    commit_failed: bool,
+    pub(crate) commit_failed: bool,
     /// No more rows are taken.
     closing: bool,
     /// What a read of everything contained, where rows that it did not contain are acted on.
@@ -110,6 +112,8 @@ pub(crate) struct Conductor<'a> {
     pub(crate) ordered: bool,
     /// What a merged read did not contain, after its clean end.
     pub(crate) missing: Slot,
+    /// Every row was read.
+    pub(crate) compared: bool,
     pub(crate) findings: Vec<Finding>,
 }
 
@@ -163,6 +167,7 @@ impl<'a> Conductor<'a> {
             in_flight_bytes: 0,
             overlooked: Overlooked::default(),
             facts: Arc::default(),
+            mark: None,
             parked: 0,
             unheard_until: None,
             picker: None,
@@ -177,6 +182,7 @@ impl<'a> Conductor<'a> {
             in_pieces: false,
             ordered: job.ordered,
             missing: Slot::default(),
+            compared: false,
             findings: Vec::new(),
         }
     }
@@ -189,6 +195,7 @@ impl<'a> Conductor<'a> {
         {
             self.fail(error);
         }
+        self.tell_settled().await;
         watch.progress(&self.progress());
         self.outcome(result.err())
     }
@@ -415,19 +422,6 @@ impl<'a> Conductor<'a> {
             metrics.delivered_watermark(&self.sync.name, watermark);
         }
         Ok(())
-    }
-
-    /// Every row is settled: the next run asks what changed since the snapshots of this one.
-    fn complete(&mut self) {
-        let rows = self.overlooked.rows();
-        let facts = std::mem::take(&mut *self.facts.lock().unwrap_or_else(PoisonError::into_inner));
-        self.settler.complete(facts.mark, facts.compared.then_some(self.meta.started_at));
-        self.findings = facts.findings;
-        self.in_pieces = facts.in_pieces;
-        if rows > 0 {
-            self.settler.found_only_by_compare(rows);
-            self.findings.push(overlooked(rows));
-        }
     }
 
     /// Closes the open rejects of rows that left the model. Should one come back, its payload is tried again.

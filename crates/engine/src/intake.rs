@@ -1,5 +1,6 @@
 //! Reading: pages from the warehouse into the spool, and from the spool, mapped, to the conductor.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use flow::arrow::array::{Array, AsArray, RecordBatch, UInt32Array};
@@ -17,7 +18,7 @@ use crate::lookups::Lookups;
 use crate::merge::Merger;
 use crate::missing::Missing;
 use crate::prepare::{Prepared, compile};
-use crate::request::{Page, Part, since, watermark_column};
+use crate::request::{self, Page, Part, pages_of_changed, since, watermark_column};
 use crate::retry::Attempts;
 use crate::said::leave_out;
 use crate::spool::{Item, Spool};
@@ -55,6 +56,10 @@ struct SoFar {
     clock: Option<Watermark>,
     /// What the first snapshot wants to be told later, likewise.
     mark: Option<Mark>,
+    /// The source cannot tell what changed.
+    needs_all: bool,
+    /// Keys asked for that have not come, where that is asked.
+    missing: Option<HashSet<Key>>,
 }
 
 /// How one attempt at a page ended.
@@ -98,6 +103,13 @@ impl Reading {
             if let Ended::Drained = ended {
                 return Ok(());
             }
+            if so_far.needs_all {
+                let every = Page { part: page.part, ..request::page(&self.sync, Scope::All, None) };
+                if let Ended::Drained = self.read_page(spool, &every).await?.0 {
+                    return Ok(());
+                }
+                self.facts().compared = true;
+            }
             let mut facts = self.facts();
             facts.mark.clone_from(&so_far.mark);
             facts.compared |= matches!(page.request.scope, Scope::All);
@@ -113,7 +125,11 @@ impl Reading {
     /// Reads one page to its end: goes on after a pause when the spool was full, and after the last row when the
     /// connection was cut and trying again may help.
     async fn read_page(&self, spool: &Arc<Spool>, page: &Page) -> Result<(Ended, SoFar)> {
-        let mut so_far = SoFar { after: page.request.after.clone(), clock: None, mark: None };
+        let after = page.request.after.clone();
+        let mut so_far = SoFar { after, clock: None, mark: None, needs_all: false, missing: None };
+        if let (Scope::Keys(keys), None) = (&page.request.scope, &page.ends_at) {
+            so_far.missing = Some(keys.iter().cloned().collect());
+        }
         let mut attempts = Attempts::new(self.retry);
         loop {
             let before = so_far.after.clone();
@@ -169,19 +185,52 @@ impl Reading {
             self.metrics.busy(&self.sync.name, Busy::Read, began.elapsed());
             let Some(batch) = batch else { break };
             self.metrics.read_bytes(&self.sync.name, batch.rows.get_array_memory_size() as u64);
+            if let Some(missing) = &mut so_far.missing {
+                self.forget_found(missing, &batch.rows);
+            }
             let last = batch.last.clone();
             let position = if page.ends_at.is_some() { None } else { last.clone() };
-            let (part, gone) = (page.part, read.gone());
+            let changed = read.changed();
+            let (part, gone) = (page.part, Vec::new());
             spool.push(Item { batch, opening: Arc::clone(&opening), position, part, gone }).await?;
+            for page in pages_of_changed(&self.sync, changed, page.part) {
+                // A log that is read has no rows of its own, so this goes no deeper.
+                if let Ended::Drained = Box::pin(self.read_page(spool, &page)).await?.0 {
+                    return Ok(Ended::Drained);
+                }
+            }
             may_pause = last.is_some();
             so_far.after = last.or(so_far.after.take());
             show_queue(&self.metrics, &self.sync.name, spool);
         }
         self.facts().findings.extend(read.findings());
+        so_far.needs_all |= read.needs_all();
+        if let Some(bytes) = read.retained_bytes() {
+            self.metrics.slot_retained(&self.sync.name, bytes);
+        }
+        if let Some(missing) = so_far.missing.take().filter(|missing| !missing.is_empty()) {
+            let batch = RecordBatch::new_empty(Arc::clone(&opening.schema));
+            let batch = Batch { rows: batch, faults: Vec::new(), last: None };
+            let gone = missing.into_iter().collect();
+            let part = page.part;
+            spool.push(Item { gone, part, ..Item::of(batch, Arc::clone(&opening)) }).await?;
+        }
         if let Some(position) = &page.ends_at {
             spool.push(end_of_page(&opening, position.clone())).await?;
         }
         Ok(Ended::Complete)
+    }
+}
+
+impl Reading {
+    fn forget_found(&self, missing: &mut HashSet<Key>, rows: &RecordBatch) {
+        let names = self.sync.model.primary_key.iter();
+        let columns: Vec<_> = names.filter_map(|name| rows.column_by_name(name)).collect();
+        for row in 0..rows.num_rows() {
+            if let Some(key) = Key::at(&columns, row) {
+                missing.remove(&key);
+            }
+        }
     }
 }
 

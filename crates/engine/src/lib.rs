@@ -16,6 +16,7 @@ mod guard;
 mod intake;
 mod known;
 mod lookups;
+mod mark;
 mod merge;
 mod missing;
 mod overlooked;

@@ -35,7 +35,8 @@ impl Conductor<'_> {
         let Some(removed) = self.sync.removed.clone() else { return Ok(()) };
         // Who came back is not gone any more, and who says so is, before anybody is listed.
         self.commit().await?;
-        let mut seen = self.seen.take();
+        // Rows of other pages are in it too; whoever is in neither was in no read of every row.
+        let mut seen = self.seen.take().filter(|_| self.compared);
         if let Some(seen) = &mut seen {
             seen.missing = self.missing.lock().unwrap_or_else(PoisonError::into_inner).take();
         }

@@ -13,6 +13,8 @@ use crate::{Ports, Sync};
 
 /// Keys asked for in one query of a keyed read.
 const KEYS_PER_PAGE: usize = 1000;
+/// The same where a log names the keys: each query has a connection of its own.
+const CHANGED_PER_PAGE: usize = 8192;
 
 /// One read, and where its end leaves the job.
 #[derive(Debug, Clone)]
@@ -162,4 +164,12 @@ pub(crate) fn pages_of_keys(
             ..page(sync, Scope::Keys(chunk.into()), None)
         })
         .collect()
+}
+
+/// Pages for keys that a log names, as part of another page.
+pub(crate) fn pages_of_changed(sync: &Sync, mut keys: Vec<Key>, part: Part) -> Vec<Page> {
+    keys.sort_unstable();
+    keys.dedup();
+    let page = |chunk: &[Key]| Page { part, ..page(sync, Scope::Keys(chunk.into()), None) };
+    keys.chunks(CHANGED_PER_PAGE).map(page).collect()
 }

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use flow::{
-    Changes, Error, Finding, Key, Kind, Lease, ReadRequest, Result, RunCounts, RunRecord,
-    RunStatus, Scope, StoredMark, StoredWatermark, Watermark,
+    Changes, Error, Finding, Key, Kind, Lease, Result, RunCounts, RunRecord, RunStatus, Scope,
+    StoredMark, StoredWatermark, Watermark,
 };
 use transform::RunMeta;
 
@@ -13,7 +13,7 @@ use crate::apply::Approval;
 use crate::conductor::{Conductor, Outcome};
 use crate::guard::{Counts, Guard, Ruling, rulings, stopped};
 use crate::prepare::{Prepared, prepare};
-use crate::request::{Page, Part, Remembered, is_by_key, mapping_name, page, pages_of_run};
+use crate::request::{Page, Remembered, is_by_key, mapping_name, page, pages_of_run};
 use crate::settle::Advance;
 use crate::target::target;
 use crate::weigh::{Beholder, Counted, Ended, Kept, Nobody, Scale, model_rows, weighed_page};
@@ -39,7 +39,7 @@ pub(crate) struct Job {
     pub(crate) weighed: Option<Kept>,
     /// Records are removed whose row left the model.
     pub(crate) removes: bool,
-    /// A row that does not come is not in the model.
+    /// Rows are noted, so that a row that did not come in a read of every row is known to be gone.
     pub(crate) sees_all: bool,
     /// Everything is read once, in the order of the key.
     pub(crate) ordered: bool,
@@ -73,16 +73,6 @@ pub(crate) enum Rows {
     Weighed(Kept),
 }
 
-/// Whether a row that does not come in a read of these pages is not in the model.
-fn read_everything(pages: &[Page]) -> bool {
-    let Some((first, rest)) = pages.split_first() else { return false };
-    let ReadRequest { scope, after, rows_max, .. } = &first.request;
-    matches!(scope, Scope::All)
-        && after.is_none()
-        && rows_max.is_none()
-        && rest.iter().all(|page| page.part == Part::Since)
-}
-
 /// Runs the sync once: sends what changed since the stored watermark, or, with `full_refresh`, since ever.
 ///
 /// # Errors
@@ -103,7 +93,7 @@ pub async fn run(
     let confirms = options.rows_max.is_none();
     let removes = sync.removed.is_some() && confirms;
     let advance = advance(sync, remembered);
-    let sees_all = removes && read_everything(&pages);
+    let sees_all = removes;
     let ordered = is_by_key(sync, &pages);
     let job =
         Job { confirms, guarded: true, removes, sees_all, ordered, ..Job::new(pages, advance) };

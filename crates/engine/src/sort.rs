@@ -32,7 +32,7 @@ impl Conductor<'_> {
         let compared = self.compare((&chunk.mapped, chunk.new_rows.as_deref())).await?;
         let Compared { verdicts, entries, renamed, priors, doubts } = compared;
         self.miss_said(&chunk).await?;
-        let Chunk { rows: read, mut mapped, changed_at, position, clock, part, .. } = chunk;
+        let Chunk { rows: read, mut mapped, changed_at, position, clock, part, gone, .. } = chunk;
         self.see(&changed_at);
         // From here on every row of the chunk is in the books, and the range stays open until its rows are settled.
         self.read += read;
@@ -63,6 +63,7 @@ impl Conductor<'_> {
         let made = self.make_calls(&mapped, &send, rows).await;
         self.ports.metrics.busy(&self.sync.name, Busy::Diff, began.elapsed());
         made?;
+        self.forget_gone(gone).await?;
         self.stop_on_reject(self.settler.total().rejected - rejected_before)
     }
 

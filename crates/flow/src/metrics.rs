@@ -86,6 +86,7 @@ pub struct Metrics {
     rows_rejected_total: IntCounterVec,
     rows_found_only_by_compare_total: IntCounterVec,
     rows_unaccounted: GaugeVec,
+    replication_slot_retained_bytes: IntGaugeVec,
     rejects_open: IntGaugeVec,
     rows_unconfirmed: IntGaugeVec,
     rejects_oldest_timestamp_seconds: GaugeVec,
@@ -270,6 +271,11 @@ impl Metrics {
                 "outflow_rows_unconfirmed",
                 "Rows that a request without a clear answer may still change. They are sent once more after the \
                  longest time in which the destination can apply it.",
+                &["sync"],
+            ),
+            replication_slot_retained_bytes: b.int_gauge(
+                "outflow_replication_slot_retained_bytes",
+                "Bytes of log that the warehouse keeps back for the sync's replication slot.",
                 &["sync"],
             ),
             rejects_open: b.int_gauge(
@@ -504,6 +510,11 @@ impl Metrics {
         for (stage, code, rows) in rejected {
             self.rows_rejected_total.with_label_values(&[sync, stage.as_str(), code]).inc_by(*rows);
         }
+    }
+
+    /// So many bytes of log are kept back for the sync.
+    pub fn slot_retained(&self, sync: &str, bytes: u64) {
+        self.replication_slot_retained_bytes.with_label_values(&[sync]).set(int(bytes));
     }
 
     /// Rows known and not yet settled.
@@ -767,6 +778,7 @@ impl Metrics {
             &self.rows_rejected_total,
             &self.rows_found_only_by_compare_total,
             &self.rows_unaccounted,
+            &self.replication_slot_retained_bytes,
             &self.rejects_open,
             &self.rows_unconfirmed,
             &self.rejects_oldest_timestamp_seconds,

@@ -292,10 +292,16 @@ pub trait Read: Send {
         None
     }
 
-    /// Keys that were asked for or that the log names, and that have no row in the snapshot: the rows are gone.
+    /// Keys whose rows changed, where the read is of a log that names only keys: their rows are to be read by
+    /// [`Scope::Keys`], in a snapshot that is opened after this was asked. A key without a row is a row that is gone.
     /// Each is given once, after the batch it became known with.
-    fn gone(&mut self) -> Vec<Key> {
+    fn changed(&mut self) -> Vec<Key> {
         Vec::new()
+    }
+
+    /// Bytes of log that the warehouse keeps back until this read is settled.
+    fn retained_bytes(&self) -> Option<u64> {
+        None
     }
 
     /// Why every row is read although less was asked for, or other news of this read; asked at its end.

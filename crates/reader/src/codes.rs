@@ -3,8 +3,11 @@
 
 use flow::{Code, Kind};
 
+mod changes;
+
 pub use crate::adbc::codes::*;
 pub use crate::files::codes::*;
+pub use changes::*;
 
 /// Every code of this crate.
 pub const CODES: &[&Code] = &[
@@ -33,6 +36,18 @@ pub const CODES: &[&Code] = &[
     &E1023_SERVER,
     &E1024_PROTOCOL,
     &E1025_BEHIND,
+    &E1026_LOG_STANDBY,
+    &E1027_NO_SLOT,
+    &E1028_WRONG_SLOT,
+    &E1029_SLOT_LOST,
+    &E1030_NO_REPLICATION,
+    &E1031_SLOT_IN_USE,
+    &E1032_LOG_TABLE,
+    &E1033_NOT_PUBLISHED,
+    &E1034_PUBLISHED_IN_PART,
+    &E1035_NO_IDENTITY,
+    &E1036_NOT_VISIBLE,
+    &E1037_KEYS_SQL,
     &E1050_WATERMARK_NULLABLE,
     &E1051_WATERMARK_ZONE,
     &E1052_WATERMARK_DAY,
@@ -47,6 +62,10 @@ pub const CODES: &[&Code] = &[
     &E1061_OTHER_SERVER,
     &E1062_REBUILT,
     &E1063_XIDS_PASSED,
+    &E1064_LOG_GAP,
+    &E1066_NOT_FOLLOWED,
+    &E1067_EVERY_ROW,
+    &E1068_RETAINED,
     &E1101_NO_FILES,
     &E1102_UNREADABLE,
     &E1103_NEEDS_SQL,
@@ -279,15 +298,6 @@ pub static E1024_PROTOCOL: Code = Code {
     remedy: "Connect to PostgreSQL directly; if that does not help, report it with the server's version.",
 };
 
-/// A server that is further back than what was read.
-pub static E1025_BEHIND: Code = Code {
-    id: "E1025",
-    kind: Kind::Failed,
-    title: "The warehouse shows an older state than an earlier run has read.",
-    cause: "A standby that is further behind answers, as behind a load balancer. Its rows would overwrite newer ones.",
-    remedy: "Run again when it has caught up, or connect to one server; `--full-refresh` takes what it has.",
-};
-
 /// A progress column that may be NULL.
 pub static E1050_WATERMARK_NULLABLE: Code = Code {
     id: "E1050",
@@ -385,31 +395,4 @@ pub static E1060_KEY_NULLABLE: Code = Code {
     title: "A primary key column may be NULL.",
     cause: "Rows without a key cannot be told apart and become rejects.",
     remedy: "Make the column NOT NULL, or leave such rows out in the model.",
-};
-
-/// A server that is not the one of the last run.
-pub static E1061_OTHER_SERVER: Code = Code {
-    id: "E1061",
-    kind: Kind::Config,
-    title: "Every row was read, since the warehouse is another server than before.",
-    cause: "Its system identifier or timeline changed: a standby was promoted, a backup was restored, or the connection leads elsewhere. What was committed there may be less than was read before, so that no watermark says what changed.",
-    remedy: "Nothing; rows that did not change cost no request.",
-};
-
-/// A table that was made anew.
-pub static E1062_REBUILT: Code = Code {
-    id: "E1062",
-    kind: Kind::Config,
-    title: "Every row was read, since a table was rebuilt.",
-    cause: "A rebuild, TRUNCATE, VACUUM FULL or a changed set of partitions can change rows without touching their watermark.",
-    remedy: "Nothing; rows that did not change cost no request. Where the table is rebuilt before every run, `changes: { method: snapshot }` says so.",
-};
-
-/// A look too long ago.
-pub static E1063_XIDS_PASSED: Code = Code {
-    id: "E1063",
-    kind: Kind::Config,
-    title: "Every row was read, since rows could not be told apart by their transaction.",
-    cause: "A row keeps 32 bits of the number of the transaction that wrote it. After two thousand million transactions, or before the first look, they do not say which rows are newer.",
-    remedy: "Nothing; run the sync more often than that.",
 };

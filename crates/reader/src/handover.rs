@@ -1,7 +1,7 @@
 //! How a read's thread hands over what it read: batches, then the end, told apart from a thread that died (R3).
 
 use async_trait::async_trait;
-use flow::{Batch, Error, Finding, Mark, Opening, Result, Retry};
+use flow::{Batch, Error, Finding, Key, Mark, Opening, Result, Retry};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::codes;
@@ -12,6 +12,12 @@ pub(crate) const BATCHES_WAITING: usize = 2;
 /// What a read's thread says.
 pub(crate) enum Event {
     Batch(Batch),
+    /// Keys whose rows changed, with a batch of no rows.
+    Changed(Vec<Key>, Batch),
+    /// News of the read.
+    Finding(Finding),
+    /// Only a read of every row can tell what changed.
+    NeedsAll,
     End,
 }
 
@@ -21,6 +27,8 @@ pub(crate) struct Read {
     events: mpsc::Receiver<Result<Event>>,
     ended: bool,
     notes: Notes,
+    changed: Vec<Key>,
+    needs_all: bool,
     _cancel: Option<CancelOnDrop>,
 }
 
@@ -29,11 +37,14 @@ pub(crate) struct Read {
 pub(crate) struct Notes {
     pub(crate) mark: Option<Mark>,
     pub(crate) findings: Vec<Finding>,
+    /// Bytes of log that the warehouse keeps back for us.
+    pub(crate) retained_bytes: Option<u64>,
 }
 
 impl Read {
     pub(crate) fn new(opening: Opening, events: mpsc::Receiver<Result<Event>>) -> Self {
-        Self { opening, events, ended: false, notes: Notes::default(), _cancel: None }
+        let (notes, changed) = (Notes::default(), Vec::new());
+        Self { opening, events, ended: false, notes, changed, needs_all: false, _cancel: None }
     }
 
     /// The same read, with these notes.
@@ -52,16 +63,36 @@ impl flow::Read for Read {
         if self.ended {
             return Ok(None);
         }
-        match self.events.recv().await {
-            Some(Ok(Event::Batch(batch))) => Ok(Some(batch)),
-            Some(Ok(Event::End)) => {
-                self.ended = true;
-                Ok(None)
+        loop {
+            match self.events.recv().await {
+                Some(Ok(Event::Batch(batch))) => return Ok(Some(batch)),
+                Some(Ok(Event::Changed(keys, batch))) => {
+                    self.changed.extend(keys);
+                    return Ok(Some(batch));
+                }
+                Some(Ok(Event::Finding(finding))) => self.notes.findings.push(finding),
+                Some(Ok(Event::NeedsAll)) => self.needs_all = true,
+                Some(Ok(Event::End)) => {
+                    self.ended = true;
+                    return Ok(None);
+                }
+                Some(Err(error)) => return Err(error),
+                // Only `End` is the end: a thread that died or already failed never counts as one (R3).
+                None => return Err(died("the read ended before its last row")),
             }
-            Some(Err(error)) => Err(error),
-            // Only `End` is the end: a thread that died or already failed never counts as one (R3).
-            None => Err(died("the read ended before its last row")),
         }
+    }
+
+    fn changed(&mut self) -> Vec<Key> {
+        std::mem::take(&mut self.changed)
+    }
+
+    fn needs_all(&self) -> bool {
+        self.needs_all
+    }
+
+    fn retained_bytes(&self) -> Option<u64> {
+        self.notes.retained_bytes
     }
 
     fn mark(&self) -> Option<Mark> {

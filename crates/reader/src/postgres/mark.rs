@@ -37,8 +37,8 @@ struct Look {
 /// The server of a snapshot, and where in its history the snapshot is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Server {
-    system: String,
-    timeline: i32,
+    pub system: String,
+    pub timeline: i32,
     /// The oldest transaction that was under way.
     xmin: u64,
     /// The first transaction that had not begun.

@@ -11,6 +11,7 @@ mod discover;
 mod duplicates;
 mod errors;
 mod literal;
+mod log;
 mod mark;
 mod numeric;
 mod options;

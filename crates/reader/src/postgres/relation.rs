@@ -149,6 +149,38 @@ pub(super) async fn check_condition(
     Ok(())
 }
 
+/// What stands under a model, by the server's own plan.
+#[derive(Debug, Default)]
+pub(super) struct Under {
+    /// Schema and name of every table.
+    pub tables: Vec<(String, String)>,
+    /// Those that are read in more than one place.
+    pub twice: Vec<(String, String)>,
+    /// A row of the model may depend on any row of its tables: window functions, LIMIT, recursion.
+    pub mixes: bool,
+}
+
+/// What stands under `select`.
+pub(super) async fn under(session: &mut Session, select: &str) -> Result<Under> {
+    let sql = format!("EXPLAIN (VERBOSE, COSTS OFF, FORMAT JSON) {select}");
+    let rows = session.query(&sql, &[], "planning the read").await?;
+    let mut under = Under::default();
+    for row in rows {
+        let AnyText(text) = row.get(0);
+        under.mixes |= ["WindowAgg", "Limit", "Recursive Union"]
+            .iter()
+            .any(|node| text.contains(&format!("\"Node Type\": \"{node}\"")));
+        if let Ok(plan) = serde_json::from_str(&text) {
+            collect_tables(&plan, &mut under.tables);
+        }
+    }
+    under.tables.sort();
+    let twice = under.tables.windows(2).filter(|pair| pair[0] == pair[1]);
+    under.twice = twice.map(|pair| pair[0].clone()).collect();
+    under.tables.dedup();
+    Ok(under)
+}
+
 /// The tables that `select` reads, by the server's own plan. Also finds out whether they may be read.
 pub(super) async fn tables_under(
     session: &mut Session,

@@ -14,13 +14,14 @@ use tokio_util::task::TaskTracker;
 use super::columns::{Column, Layout, describe};
 use super::connect::Connector;
 use super::duplicates::Found;
+use super::log::LogPlan;
 use super::mark::{self, Here, Mark, Server, Todo};
 use super::options::Options;
 use super::query::Query;
 use super::read::Plan;
 use super::relation::{self, Target};
 use super::session::{Session, Settings};
-use super::{check, discover, duplicates, thread};
+use super::{check, discover, duplicates, log, thread};
 use crate::OpenArgs;
 use crate::codes;
 use crate::handover::Notes;
@@ -57,7 +58,7 @@ impl Postgres {
         })
     }
 
-    async fn connect(&self, background: TaskTracker) -> Result<Session> {
+    pub(super) async fn connect(&self, background: TaskTracker) -> Result<Session> {
         Session::connect(&self.connector, &self.settings, background).await
     }
 
@@ -70,14 +71,19 @@ impl Postgres {
         &self,
         request: &ReadRequest,
         background: TaskTracker,
-    ) -> Result<(thread::Known, Plan)> {
+    ) -> Result<(thread::Known, Work)> {
+        if let (Changes::Log(log), Scope::Changed { .. }) = (&request.model.changes, &request.scope)
+        {
+            let (known, plan) = log::open(self, (request, log), background).await?;
+            return Ok((known, Work::Log(Box::new(plan))));
+        }
         let since = Instant::now();
         let mut session = self.connect(background).await?;
-        let (lock, has_marks) = self.look_ahead(&mut session, request).await?;
+        let Ahead { lock, has_marks, log } = self.look_ahead(&mut session, request).await?;
         session.begin_reading(&lock).await?;
         let clock = clock(&mut session).await?;
         let view = View::of(&mut session, &request.model, &request.columns).await?;
-        let Changed { scope, late, mark, findings } =
+        let Asked { scope, late, mark, findings } =
             changed(&mut session, &view, (&request.scope, clock), has_marks).await?;
         let View { target, layout, .. } = view;
         let not_null = duplicates::not_null(&mut session, &target).await?;
@@ -120,17 +126,15 @@ impl Postgres {
             }),
             layout,
         };
+        let (mark, retained_bytes) =
+            log.map_or((mark, None), |(mark, bytes)| (Some(mark), Some(bytes)));
         // A read that stops early says nothing about the rest.
         let mark = mark.filter(|_| request.rows_max.is_none());
-        Ok(((opening, Notes { mark, findings }), plan))
+        Ok(((opening, Notes { mark, findings, retained_bytes }), Work::Rows(Box::new(plan))))
     }
 
     /// Looks ahead, in a transaction that holds no snapshot: what the read will lock, and whether the server has marks.
-    async fn look_ahead(
-        &self,
-        session: &mut Session,
-        request: &ReadRequest,
-    ) -> Result<(Vec<String>, bool)> {
+    async fn look_ahead(&self, session: &mut Session, request: &ReadRequest) -> Result<Ahead> {
         session.begin_looking().await?;
         let view = View::of(session, &request.model, &request.columns).await?;
         let mut select = view.whole();
@@ -146,13 +150,34 @@ impl Postgres {
             }
             _ => false,
         };
+        let log = match (&request.model.changes, &request.scope) {
+            (Changes::Log(log), Scope::All) if request.rows_max.is_none() => {
+                Some(log::mark_of_all(session, (&request.model, log), &view).await?)
+            }
+            _ => None,
+        };
         session.commit().await?;
-        Ok((lock, has_marks))
+        Ok(Ahead { lock, has_marks, log })
     }
 }
 
+/// What was found out before the snapshot.
+struct Ahead {
+    /// Tables to lock.
+    lock: Vec<String>,
+    has_marks: bool,
+    /// Where the log goes on from, and how much of it is kept back.
+    log: Option<(flow::Mark, u64)>,
+}
+
+/// What an open read has to do.
+pub(super) enum Work {
+    Rows(Box<Plan>),
+    Log(Box<LogPlan>),
+}
+
 /// What a read since some point comes to.
-struct Changed {
+struct Asked {
     /// As asked for, or every row.
     scope: Scope,
     late: Option<String>,
@@ -166,13 +191,13 @@ async fn changed(
     view: &View,
     (scope, clock): (&Scope, Watermark),
     has_marks: bool,
-) -> Result<Changed> {
+) -> Result<Asked> {
     let from = match scope {
         Scope::Since(from) => Some(*from),
         Scope::Changed { from, .. } => *from,
         _ => None,
     };
-    let mut asked = Changed {
+    let mut asked = Asked {
         scope: from.map_or_else(|| scope.clone(), Scope::Since),
         late: None,
         mark: None,
@@ -244,8 +269,13 @@ impl View {
         Ok(Self { target, layout: Layout::new(columns, model, wanted)?, described })
     }
 
+    /// A SELECT of every column, as they are.
+    pub(super) fn all(&self) -> String {
+        format!("SELECT {}.* FROM {}", super::columns::ALIAS, self.target.from)
+    }
+
     /// A SELECT of everything the read needs, in no order.
-    fn whole(&self) -> String {
+    pub(super) fn whole(&self) -> String {
         format!("SELECT {} FROM {}", self.layout.projection(), self.target.from)
     }
 }
@@ -258,7 +288,10 @@ impl Source for Postgres {
         session.begin_looking().await?;
         let view = View::of(&mut session, model, &[]).await?;
         let tables = relation::tables_under(&mut session, &view.whole()).await?;
-        let findings = check::findings(&mut session, model, &view, &tables).await?;
+        let mut findings = check::findings(&mut session, model, &view, &tables).await?;
+        if let Changes::Log(log) = &model.changes {
+            findings.extend(log::findings(&mut session, (model, log), &view).await?);
+        }
         session.commit().await?;
         session.end().await;
         self.count("check", since);
@@ -299,12 +332,26 @@ impl Source for Postgres {
         let read = thread::read(async move |background| this.open_read(&request, background).await);
         Ok(Box::new(read.await?))
     }
+
+    async fn settled(&self, model: &Model, mark: &flow::Mark) -> Result<()> {
+        match &model.changes {
+            Changes::Log(log) => log::settled(self, log, mark).await,
+            _ => Ok(()),
+        }
+    }
+
+    async fn wait(&self, model: &Model, mark: &flow::Mark, wait: flow::Wait) -> Result<bool> {
+        match &model.changes {
+            Changes::Log(log) => log::wait(self, (log, mark), wait).await,
+            _ => Ok(true),
+        }
+    }
 }
 
 /// The first query of a reading transaction: it takes the snapshot and fixes the transaction as read-only.
 ///
 /// The clock is the transaction's start, which is never after the snapshot.
-async fn clock(session: &mut Session) -> Result<Watermark> {
+pub(super) async fn clock(session: &mut Session) -> Result<Watermark> {
     const SQL: &str = "SELECT (pg_catalog.date_part('epoch', pg_catalog.now()) * 1000000)::int8";
     let rows = session.query(SQL, &[], "taking the snapshot").await?;
     let micros = rows.first().map(|row| row.get(0));

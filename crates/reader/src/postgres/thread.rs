@@ -5,7 +5,9 @@ use flow::{Error, Opening, Result, Retry};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
-use super::read::{Plan, pump};
+use super::log;
+use super::read::pump;
+use super::source::Work;
 use crate::codes;
 use crate::handover::{BATCHES_WAITING, Event, Notes, Read};
 
@@ -18,7 +20,7 @@ type Opened = Result<(Known, mpsc::Receiver<Result<Event>>)>;
 /// Dropping the future or the read ends the thread, after the server was asked to stop.
 pub(super) async fn read<O>(open: O) -> Result<Read>
 where
-    O: AsyncFnOnce(TaskTracker) -> Result<(Known, Plan)> + Send + 'static,
+    O: AsyncFnOnce(TaskTracker) -> Result<(Known, Work)> + Send + 'static,
 {
     let (sender, opened) = oneshot::channel();
     let failed = |error: std::io::Error| {
@@ -38,7 +40,7 @@ where
 
 async fn run<O>(open: O, mut opened: oneshot::Sender<Opened>)
 where
-    O: AsyncFnOnce(TaskTracker) -> Result<(Known, Plan)>,
+    O: AsyncFnOnce(TaskTracker) -> Result<(Known, Work)>,
 {
     // Cancels of dropped sessions.
     let background = TaskTracker::new();
@@ -48,7 +50,7 @@ where
         open = open(background.clone()) => Some(open),
     };
     match open {
-        Some(Ok((known, plan))) => {
+        Some(Ok((known, work))) => {
             let (sender, events) = mpsc::channel(BATCHES_WAITING);
             // The receiver's end is the signal to stop, wherever the read waits; dropping the plan's session
             // then cancels the query.
@@ -57,7 +59,12 @@ where
                 tokio::select! {
                     biased;
                     () = hung_up.closed() => {}
-                    () = pump(plan, sender) => {}
+                    () = async {
+                        match work {
+                            Work::Rows(plan) => pump(*plan, sender).await,
+                            Work::Log(plan) => log::pump(*plan, sender).await,
+                        }
+                    } => {}
                 }
             }
         }

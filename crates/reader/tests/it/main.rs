@@ -7,6 +7,7 @@ mod conformance;
 mod faults;
 mod files;
 mod keys;
+mod log;
 mod marks;
 mod model;
 mod object_store;

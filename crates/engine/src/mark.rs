@@ -1,0 +1,32 @@
+//! What a run leaves for the next one, once every row is settled.
+
+use std::sync::PoisonError;
+
+use crate::conductor::Conductor;
+use crate::overlooked::overlooked;
+
+impl Conductor<'_> {
+    /// Every row is settled: the next run asks what changed since the snapshots of this one.
+    pub(crate) fn complete(&mut self) {
+        let rows = self.overlooked.rows();
+        let facts = std::mem::take(&mut *self.facts.lock().unwrap_or_else(PoisonError::into_inner));
+        self.mark.clone_from(&facts.mark);
+        self.settler.complete(facts.mark, facts.compared.then_some(self.meta.started_at));
+        self.findings = facts.findings;
+        self.in_pieces = facts.in_pieces;
+        self.compared = facts.compared;
+        if rows > 0 {
+            self.settler.found_only_by_compare(rows);
+            self.findings.push(overlooked(rows));
+        }
+    }
+
+    /// Tells the source, once its mark is durable, what it need not keep any longer.
+    pub(crate) async fn tell_settled(&mut self) {
+        let Some(mark) = self.mark.take().filter(|_| !self.commit_failed) else { return };
+        if let Err(error) = self.ports.source.settled(&self.sync.model, &mark).await {
+            // The next run tells it again.
+            tracing::warn!(code = error.code().id, "the warehouse was not told what is settled");
+        }
+    }
+}
