@@ -331,14 +331,14 @@ fn parents_first<'a>(syncs: &[&'a CheckedSync]) -> Vec<&'a CheckedSync> {
     let mut ordered: Vec<&CheckedSync> = Vec::with_capacity(syncs.len());
     let mut waiting: Vec<&CheckedSync> = syncs.to_vec();
     while !waiting.is_empty() {
-        let is_ready = |sync: &&CheckedSync| {
+        let is_ready = |sync: &CheckedSync| {
             let parents = config::parents(sync);
             !waiting
                 .iter()
                 .any(|other| parents.iter().any(|(_, parent, _)| *parent == other.sync.name))
         };
         // A circle was refused when the project was checked; should there be one, the order says nothing.
-        let next = waiting.iter().position(|sync| is_ready(&sync)).unwrap_or(0);
+        let next = waiting.iter().position(|sync| is_ready(sync)).unwrap_or(0);
         ordered.push(waiting.remove(next));
     }
     ordered

@@ -177,8 +177,8 @@ impl<'a> Session<'a> {
             Job::Backfill(scope) => engine::backfill(sync, ports, (scope, options), &watch).await,
             Job::Retry(keys) => engine::retry(sync, ports, (keys, options), &watch).await,
             Job::Apply(plan, allowed) => {
-                let about = (sync, self.project.origin());
-                let about = (about.0, about.1.as_str());
+                let origin = self.project.origin();
+                let about = (sync, origin.as_str());
                 engine::apply(about, ports, (plan, allowed, options), &watch).await
             }
         }

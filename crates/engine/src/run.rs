@@ -151,9 +151,9 @@ pub(crate) async fn execute(
     let outcome = match ready {
         None => Outcome { interrupted: true, counts: known.counts, ..Outcome::default() },
         Some(Ok(prepared)) => {
-            Conductor::new(sync, ports, lease, (prepared, &job, &options, &run))
-                .conduct(job, watch)
-                .await
+            let conductor = Conductor::new(sync, ports, lease, (prepared, &job, &options, &run));
+            // It is large, and every caller would carry it.
+            Box::pin(conductor.conduct(job, watch)).await
         }
         Some(Err(error)) => {
             Outcome { error: Some(error), counts: known.counts, ..Outcome::default() }

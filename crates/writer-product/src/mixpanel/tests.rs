@@ -47,11 +47,13 @@ fn said(outcomes: Result<Vec<Outcome>>) -> String {
 
 const CUT: Option<&str> = Some("the answer was cut");
 
+/// Rows, status, header, body, what is wrong with the body, and what becomes of the rows.
+type AboutProfiles = (usize, u16, &'static str, &'static str, Option<&'static str>, &'static str);
+
 #[test]
 fn every_answer_about_profiles_has_one_meaning() {
     let (token, secret) = (Secret::new("hunter2"), Secret::new("s3cret"));
-    // Rows, answer, and what became of the rows.
-    let table: &[(usize, u16, &str, &str, Option<&'static str>, &str)] = &[
+    let table: &[AboutProfiles] = &[
         (3, 200, "", "{\"status\":1,\"error\":null}", None, "accepted, accepted, accepted"),
         (3, 200, "", "1", None, "accepted, accepted, accepted"),
         (3, 200, "", " 1\n", None, "accepted, accepted, accepted"),
