@@ -90,6 +90,7 @@ CREATE TABLE job_rows (
   match_hash  BLOB    NOT NULL,
   token       TEXT    NOT NULL,  -- by which a result row finds its row
   changed_at  INTEGER,
+  confirm_after INTEGER,         -- requests from before the job may still change the record until then
   sum         INTEGER NOT NULL,
   PRIMARY KEY (sync, job, number)
 ) STRICT, WITHOUT ROWID;

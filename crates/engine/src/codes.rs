@@ -186,6 +186,26 @@ pub static E4034: Code = Code {
     remedy: "see the message; mend the path, its permissions or the disk's room",
 };
 
+/// A job is still in progress.
+pub static E4035: Code = Code {
+    id: "E4035",
+    kind: Kind::Failed,
+    title: "a job at the destination is still in progress",
+    cause: "The destination works on a job by itself, and it had not ended when the run had waited long enough. Its rows are \
+            parked; nothing of them is sent again while the job is open.",
+    remedy: "run again later: the run begins with asking for the job. If it never ends, abort it at the destination",
+};
+
+/// A job was lost.
+pub static E4036: Code = Code {
+    id: "E4036",
+    kind: Kind::Failed,
+    title: "the destination loses jobs",
+    cause: "A job was made, and when it was asked for the destination did not know it any more, or had not taken its rows; so \
+            it went several times. The rows are read and sent again by the next run.",
+    remedy: "check the destination's status page and its list of jobs, then run again",
+};
+
 /// The state is about another place.
 pub static G001: Code = Code {
     id: "G001",
@@ -375,6 +395,7 @@ pub static E4060: Code = Code {
 /// Every code of this crate.
 pub const CODES: &[&Code] = &[
     &E4001, &E4002, &E4003, &E4004, &E4005, &E4006, &E4007, &E4008, &E4020, &E4021, &E4022, &E4023,
-    &E4030, &E4031, &E4032, &E4033, &E4034, &E4050, &E4055, &E4056, &E4060, &G001, &G002, &G003,
-    &G004, &G005, &G006, &G007, &G008, &G009, &G010, &G011, &G012, &R401, &R402, &R403, &R404,
+    &E4030, &E4031, &E4032, &E4033, &E4034, &E4035, &E4036, &E4050, &E4055, &E4056, &E4060, &G001,
+    &G002, &G003, &G004, &G005, &G006, &G007, &G008, &G009, &G010, &G011, &G012, &R401, &R402,
+    &R403, &R404,
 ];

@@ -1,6 +1,6 @@
 //! Leads rows from the mapped chunks to the commit: starts calls, takes answers, commits, and ends in good order.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -10,17 +10,19 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
-use transform::{Mapped, RunMeta};
+use transform::RunMeta;
 
 use crate::absent::Seen;
 use crate::apply::Picker;
-use crate::deliver::{Batcher, Call, Caller, Delivery};
+use crate::batch::{Batcher, Call};
+use crate::deliver::{Caller, Delivery};
 use crate::gone::write_mode;
 use crate::intake::{Chunk, Facts, Mapping, Reading, Slot, task_lost};
 use crate::overlooked::Overlooked;
 use crate::prepare::Prepared;
 use crate::run::{Job, Rows, meta_of};
 use crate::settle::Settler;
+use crate::sort::{forget_found, payload_lost};
 use crate::spool::Spool;
 use crate::{Ports, Progress, RunOptions, Sync, Watch, codes};
 
@@ -139,10 +141,11 @@ impl<'a> Conductor<'a> {
             retry: ports.retry,
             drain: options.stop.drain.clone(),
             clock: Arc::clone(&ports.clock),
-            apply_max: limits.apply_max,
+            limits: limits.clone(),
+            store: Arc::clone(&ports.store),
+            lease: Arc::new(lease.leave()),
         };
         let delivery = sync.delivery;
-        let rows_max = delivery.batch_rows.unwrap_or(limits.rows_max).min(limits.rows_max);
         let in_flight_max =
             delivery.max_concurrency.unwrap_or(limits.in_flight_max).min(limits.in_flight_max);
         Self {
@@ -156,8 +159,8 @@ impl<'a> Conductor<'a> {
             forced: job.forced,
             in_flight_max: in_flight_max.max(1),
             settler: Settler::new(job.advance.clone()),
-            batcher: Batcher::new(rows_max),
-            renames: Batcher::new(rows_max),
+            batcher: Batcher::new(limits, delivery.batch_rows),
+            renames: Batcher::new(limits, delivery.batch_rows),
             prepared: Arc::new(prepared),
             ready: VecDeque::new(),
             calls: JoinSet::new(),
@@ -209,7 +212,9 @@ impl<'a> Conductor<'a> {
             }
         }
         self.remember_doubts().await?;
-        if confirms {
+        self.resume_jobs(watch).await?;
+        // Rows that were weighed are older than rows read now, which must not be sent before them (D3).
+        if confirms && weighed.is_none() {
             self.confirm(Duration::ZERO, watch).await?;
         }
         let mut asked = asked;
@@ -270,7 +275,7 @@ impl<'a> Conductor<'a> {
                         forget_found(asked, &chunk.mapped);
                         self.take(chunk).await
                     }
-                    Some(Ok(None)) => { ended = true; self.flush(); Ok(()) }
+                    Some(Ok(None)) => { ended = true; self.flush() }
                     Some(Err(error)) => Err(error),
                     None => Err(Error::new(&codes::E4007, "the mapping ended without an end")),
                 },
@@ -319,8 +324,12 @@ impl<'a> Conductor<'a> {
 
     /// Starts calls while there is room.
     pub(crate) fn start_calls(&mut self) {
-        if self.closing && self.failure.is_none() && !self.options.stop.drain.is_cancelled() {
-            self.flush();
+        if self.closing
+            && self.failure.is_none()
+            && !self.options.stop.drain.is_cancelled()
+            && let Err(error) = self.flush()
+        {
+            self.fail(error);
         }
         while self.failure.is_none() && self.calls.len() < self.in_flight_max {
             if self.options.stop.drain.is_cancelled() {
@@ -366,8 +375,11 @@ impl<'a> Conductor<'a> {
     }
 
     /// The last rows make calls that are not full.
-    pub(crate) fn flush(&mut self) {
-        self.ready.extend([self.batcher.flush(), self.renames.flush()].into_iter().flatten());
+    pub(crate) fn flush(&mut self) -> Result<()> {
+        for batcher in [&mut self.batcher, &mut self.renames] {
+            self.ready.extend(batcher.flush().map_err(payload_lost)?);
+        }
+        Ok(())
     }
 
     /// Takes no more rows; what is in flight is finished.
@@ -468,18 +480,14 @@ impl<'a> Conductor<'a> {
             counts,
             reached: self.settler.reached(),
             interrupted: self.options.stop.drain.is_cancelled(),
-            unheard: self.commit_failed || !self.calls.is_empty(),
+            unheard: self.commit_failed || !self.calls.is_empty() || is_aborted(error.as_ref()),
             error: error.or(self.failure),
             findings: self.findings,
         }
     }
 }
 
-/// Of the keys asked for, those without a row remain.
-fn forget_found(asked: &mut Option<Vec<Key>>, mapped: &Mapped) {
-    if let Some(keys) = asked {
-        let rejected = mapped.rejects.iter().filter_map(|reject| reject.key.as_ref());
-        let found: HashSet<&Key> = mapped.keys.iter().chain(rejected).collect();
-        keys.retain(|key| !found.contains(key));
-    }
+/// Whatever was in flight was left there.
+fn is_aborted(error: Option<&Error>) -> bool {
+    error.is_some_and(|error| error.code().id == codes::E4004.id)
 }

@@ -3,137 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use flow::arrow::array::Array;
-use flow::arrow::error::ArrowError;
 use flow::metrics::{Busy, Metrics};
 use flow::{
-    Clock, Code, Destination, Entry, Error, Fingerprint, Key, Kind, MatchHash, Mode, Outcome,
-    Payload, Receipt, Reject, Retry, Stage, Unconfirmed, WriteBatch,
+    Clock, Code, Destination, Error, Journal, Kind, Lease, Limits, Mode, Outcome, Receipt, Reject,
+    Result, Retry, Stage, Store, Unconfirmed, WriteBatch,
 };
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::doubt::Doubt;
+use crate::batch::{Call, Row};
+use crate::jobs::JobRecord;
 use crate::retry::Attempts;
 use crate::{RetryPolicy, codes};
-
-/// What the engine keeps of a row while it is on its way.
-#[derive(Debug, Clone)]
-pub(crate) struct Row {
-    /// The range of the read it belongs to.
-    pub(crate) range: u64,
-    pub(crate) key: Key,
-    pub(crate) match_hash: MatchHash,
-    pub(crate) fingerprint: Fingerprint,
-    /// The ledger's memory before this row was sent.
-    pub(crate) prior: Entry,
-    /// When it changed in the warehouse, in microseconds since 1970.
-    pub(crate) changed_at: Option<i64>,
-    /// What may still change its record.
-    pub(crate) doubt: Doubt,
-    /// The record's own id, when its match value changes and it must be renamed rather than found by the new value.
-    /// All rows of a call have one, or none has.
-    pub(crate) record_id: Option<String>,
-}
-
-impl Row {
-    fn unheard(&self) -> Option<Unconfirmed> {
-        self.doubt.left_until().map(|until| self.unconfirmed(until))
-    }
-
-    /// The row, to be confirmed after that time.
-    pub(crate) fn unconfirmed(&self, confirm_after: i64) -> Unconfirmed {
-        Unconfirmed { key: self.key.clone(), match_hash: self.match_hash, confirm_after }
-    }
-}
-
-/// Rows for one write call and their payloads, in the same order.
-#[derive(Debug, Clone)]
-pub(crate) struct Call {
-    pub(crate) rows: Vec<Row>,
-    pub(crate) payload: Payload,
-}
-
-impl Call {
-    /// Size of the payload, by and large.
-    pub(crate) fn bytes(&self) -> u64 {
-        let columns = self.payload.fields.columns().iter();
-        let sizes = columns.map(|column| column.to_data().get_slice_memory_size().unwrap_or(0));
-        sizes.sum::<usize>() as u64
-    }
-
-    fn take(&self, rows: &[u32]) -> Result<Self, ArrowError> {
-        Ok(Self {
-            rows: rows.iter().map(|row| self.rows[*row as usize].clone()).collect(),
-            payload: self.payload.take(rows)?,
-        })
-    }
-
-    /// The same rows, found by their match values.
-    fn unrenamed(mut self) -> Self {
-        self.rows.iter_mut().for_each(|row| row.record_id = None);
-        self
-    }
-
-    fn split(mut self) -> (Self, Self) {
-        let half = self.rows.len() / 2;
-        let rest = self.rows.split_off(half);
-        let payload = self.payload.slice(half, rest.len());
-        self.payload = self.payload.slice(0, half);
-        (self, Self { rows: rest, payload })
-    }
-}
-
-/// Collects rows until a call is full.
-pub(crate) struct Batcher {
-    rows_max: usize,
-    waiting: Option<Call>,
-}
-
-impl Batcher {
-    pub(crate) fn new(rows_max: usize) -> Self {
-        Self { rows_max: rows_max.max(1), waiting: None }
-    }
-
-    /// Rows of a full call.
-    pub(crate) fn rows_max(&self) -> usize {
-        self.rows_max
-    }
-
-    /// Rows that wait for more.
-    pub(crate) fn waiting(&self) -> u64 {
-        self.waiting.as_ref().map_or(0, |call| call.rows.len() as u64)
-    }
-
-    /// Adds rows and gives back the calls that are full.
-    pub(crate) fn push(&mut self, more: Call) -> Result<Vec<Call>, ArrowError> {
-        let all = match self.waiting.take() {
-            None => more,
-            Some(waiting) => {
-                let payload = Payload::concat(&[waiting.payload, more.payload])?;
-                let mut rows = waiting.rows;
-                rows.extend(more.rows);
-                Call { rows, payload }
-            }
-        };
-        let mut calls = Vec::with_capacity(all.rows.len() / self.rows_max);
-        let mut first = 0;
-        for rows in all.rows.chunks(self.rows_max) {
-            let payload = all.payload.slice(first, rows.len());
-            first += rows.len();
-            calls.push(Call { rows: rows.to_vec(), payload });
-        }
-        if calls.last().is_some_and(|call| call.rows.len() < self.rows_max) {
-            self.waiting = calls.pop();
-        }
-        Ok(calls)
-    }
-
-    /// The rows that wait, as a call that is not full.
-    pub(crate) fn flush(&mut self) -> Option<Call> {
-        self.waiting.take()
-    }
-}
 
 /// The answer for one row.
 #[derive(Debug)]
@@ -161,6 +42,8 @@ pub(crate) struct Delivery {
     pub(crate) error: Option<Error>,
     /// Rows whose record could not be renamed: they are found by their match value after all.
     unrenamed: Vec<Call>,
+    /// Jobs that have ended, or never will have a row.
+    pub(crate) ended_jobs: Vec<String>,
 }
 
 /// Makes calls.
@@ -180,29 +63,34 @@ pub(crate) struct Caller {
     pub(crate) retry: RetryPolicy,
     pub(crate) drain: CancellationToken,
     pub(crate) clock: Arc<dyn Clock>,
-    /// See [`flow::Limits::apply_max`].
-    pub(crate) apply_max: Duration,
+    pub(crate) limits: Limits,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) lease: Arc<Lease>,
 }
 
 /// Rows of one call that still need an answer.
-struct Part {
-    call: Call,
-    attempts: Attempts,
+pub(crate) struct Part {
+    pub(crate) call: Call,
+    pub(crate) attempts: Attempts,
+    /// The job its rows are sent as; an earlier attempt wrote it down.
+    pub(crate) job: Option<Arc<JobRecord>>,
 }
 
 impl Part {
     fn new(call: Call, retry: RetryPolicy) -> Self {
-        Self { call, attempts: Attempts::new(retry) }
+        Self { call, attempts: Attempts::new(retry), job: None }
     }
 }
 
 #[expect(clippy::large_enum_variant, reason = "lives only from one attempt to the next")]
-enum Next {
+pub(crate) enum Next {
     Done,
     /// After this pause.
     Again(Part, Duration, &'static str),
     Split(Call),
     Failed(Error, Vec<Row>),
+    /// The run is told to stop; the rows' job goes on without it.
+    Left(Vec<Row>),
 }
 
 impl Caller {
@@ -233,6 +121,10 @@ impl Caller {
                     delivery.retries += 1;
                     self.metrics.retry(&self.name, reason);
                 }
+                Next::Left(rows) => {
+                    delivery.leave(&rows);
+                    break;
+                }
                 Next::Failed(error, rows) => {
                     delivery.error = Some(error);
                     delivery.leave(&rows);
@@ -245,29 +137,42 @@ impl Caller {
     }
 
     /// Until when what is not heard of now may be carried out.
-    fn applies_until(&self) -> i64 {
-        let apply_max = i64::try_from(self.apply_max.as_micros()).unwrap_or(i64::MAX);
+    pub(crate) fn applies_until(&self) -> i64 {
+        let apply_max = i64::try_from(self.limits.apply_max.as_micros()).unwrap_or(i64::MAX);
         self.clock.now_micros().saturating_add(apply_max)
     }
 
-    async fn attempt(&self, mut part: Part, delivery: &mut Delivery) -> Next {
-        let rows = part.call.rows.len();
+    /// One write of these rows.
+    pub(crate) async fn write(
+        &self,
+        call: &mut Call,
+        job: Option<Arc<dyn Journal>>,
+        delivery: &mut Delivery,
+    ) -> Result<Receipt> {
         let batch = WriteBatch {
             object: Arc::clone(&self.object),
             mode: self.mode,
             match_on: Arc::clone(&self.match_on),
-            payload: part.call.payload.clone(),
-            record_ids: part.call.rows.iter().filter_map(|row| row.record_id.clone()).collect(),
-            job: None,
+            payload: call.payload.clone(),
+            record_ids: call.rows.iter().filter_map(|row| row.record_id.clone()).collect(),
+            job,
             run_id: Arc::clone(&self.run_id),
         };
         delivery.requests += 1;
-        self.metrics.batch_rows(&self.name, &self.object, rows);
+        self.metrics.batch_rows(&self.name, &self.object, call.rows.len());
         let (now, began) = (self.clock.now_micros(), Instant::now());
-        part.call.rows.iter_mut().for_each(|row| row.doubt.begin(now));
+        call.rows.iter_mut().for_each(|row| row.doubt.begin(now));
         let answer = self.destination.write(&batch).await;
         self.metrics.busy(&self.sync, Busy::Write, began.elapsed());
-        match answer {
+        answer
+    }
+
+    async fn attempt(&self, mut part: Part, delivery: &mut Delivery) -> Next {
+        if part.call.job {
+            return self.attempt_job(part, delivery).await;
+        }
+        let rows = part.call.rows.len();
+        match self.write(&mut part.call, None, delivery).await {
             Ok(receipt) if receipt.outcomes.len() == rows => {
                 self.attribute(part, receipt, delivery)
             }
@@ -276,18 +181,7 @@ impl Caller {
                 self.not_heard(&mut part.call.rows);
                 Next::Failed(Error::new(&codes::E4007, message), part.call.rows)
             }
-            Err(error) if error.kind() == Kind::Poison => match rows {
-                1 if self.may_find(&part.call.rows[0]) => {
-                    delivery.unrenamed.push(part.call.unrenamed());
-                    Next::Done
-                }
-                1 => {
-                    let rejection = (error.code(), error.message().to_owned(), None);
-                    delivery.reject(part.call.rows.remove(0), rejection);
-                    Next::Done
-                }
-                _ => Next::Split(part.call),
-            },
+            Err(error) if error.kind() == Kind::Poison => self.poison(part.call, &error, delivery),
             Err(error) => {
                 if error.is_ambiguous() {
                     self.not_heard(&mut part.call.rows);
@@ -300,9 +194,25 @@ impl Caller {
         }
     }
 
-    fn not_heard(&self, rows: &mut [Row]) {
+    pub(crate) fn not_heard(&self, rows: &mut [Row]) {
         let until = self.applies_until();
         rows.iter_mut().for_each(|row| row.doubt.not_heard(until));
+    }
+
+    /// A call that was refused because of rows it does not name: nothing of it was applied.
+    pub(crate) fn poison(&self, mut call: Call, error: &Error, delivery: &mut Delivery) -> Next {
+        match call.rows.len() {
+            1 if self.may_find(&call.rows[0]) => {
+                delivery.unrenamed.push(call.unrenamed());
+                Next::Done
+            }
+            1 => {
+                let rejection = (error.code(), error.message().to_owned(), None);
+                delivery.reject(call.rows.remove(0), rejection);
+                Next::Done
+            }
+            _ => Next::Split(call),
+        }
     }
 
     /// Whether a row that was addressed by its record's id can be found by its match value as well.
@@ -311,7 +221,12 @@ impl Caller {
     }
 
     /// Gives every row its outcome; rows without a final one are tried again, and are rejects when that is over.
-    fn attribute(&self, mut part: Part, receipt: Receipt, delivery: &mut Delivery) -> Next {
+    pub(crate) fn attribute(
+        &self,
+        mut part: Part,
+        receipt: Receipt,
+        delivery: &mut Delivery,
+    ) -> Next {
         let (mut again, mut unrenamed) = (Vec::new(), Vec::new());
         let mut wait = Retry::Backoff;
         let mut why = "unanswered";
@@ -319,20 +234,7 @@ impl Caller {
         for (index, outcome) in receipt.outcomes.into_iter().enumerate() {
             let row = &mut part.call.rows[index];
             match outcome {
-                Outcome::Delivered { created, remote_id } => {
-                    let created = created.unwrap_or(row.prior.match_hash.is_none());
-                    let answer = Answer::Delivered { created, remote_id };
-                    delivery.settled.push((row.clone(), answer));
-                }
-                Outcome::AcceptedUnverified { remote_id } => {
-                    let created = row.prior.match_hash.is_none();
-                    let answer = Answer::Delivered { created, remote_id };
-                    delivery.settled.push((row.clone(), answer));
-                }
                 Outcome::Rejected { .. } if self.may_find(row) => unrenamed.push(index as u32),
-                Outcome::Rejected { code, message, field } => {
-                    delivery.reject(row.clone(), (code, message, field));
-                }
                 Outcome::Retry { after, reason } => {
                     if let Some(after) = after {
                         wait = longer(wait, after);
@@ -345,6 +247,7 @@ impl Caller {
                     why = reason;
                     again.push(index as u32);
                 }
+                outcome => delivery.answer(row.clone(), outcome),
             }
         }
         let (call, unrenamed) = match (part.call.take(&again), part.call.take(&unrenamed)) {
@@ -363,7 +266,12 @@ impl Caller {
             return Next::Done;
         }
         match part.attempts.next_pause(wait) {
-            Some(pause) => Next::Again(Part { call, attempts: part.attempts }, pause, why),
+            Some(pause) => {
+                let jobs = self.limits.jobs.filter(|_| part.call.job);
+                let job = jobs.is_some_and(|jobs| call.rows.len() >= jobs.rows_min);
+                let call = Call { job, ..call };
+                Next::Again(Part { call, attempts: part.attempts, job: None }, pause, why)
+            }
             None => {
                 for row in call.rows {
                     delivery.reject(row, (&codes::R402, why.to_owned(), None));
@@ -379,6 +287,24 @@ impl Delivery {
     fn leave(&mut self, rows: &[Row]) {
         self.unsettled += rows.len() as u64;
         self.unheard.extend(rows.iter().filter_map(Row::unheard));
+    }
+
+    /// A final outcome; any other is none.
+    pub(crate) fn answer(&mut self, row: Row, outcome: Outcome) {
+        let first = row.prior.match_hash.is_none();
+        let answer = match outcome {
+            Outcome::Delivered { created, remote_id } => {
+                Answer::Delivered { created: created.unwrap_or(first), remote_id }
+            }
+            Outcome::AcceptedUnverified { remote_id } => {
+                Answer::Delivered { created: first, remote_id }
+            }
+            Outcome::Rejected { code, message, field } => {
+                return self.reject(row, (code, message, field));
+            }
+            Outcome::Retry { .. } | Outcome::Unknown { .. } => return,
+        };
+        self.settled.push((row, answer));
     }
 
     fn reject(&mut self, row: Row, rejection: (&'static Code, String, Option<String>)) {
@@ -403,7 +329,7 @@ fn longer(wait: Retry, after: Duration) -> Retry {
 }
 
 /// A word for the metric; a closed set.
-fn reason_of(error: &Error) -> &'static str {
+pub(crate) fn reason_of(error: &Error) -> &'static str {
     match (error.retry(), error.kind()) {
         (Retry::After(_), _) => "throttled",
         (_, Kind::Unreachable) => "unreachable",
@@ -413,7 +339,7 @@ fn reason_of(error: &Error) -> &'static str {
 }
 
 /// The error a run ends with when a call cannot be repeated any more.
-fn given_up(error: Error) -> Error {
+pub(crate) fn given_up(error: Error) -> Error {
     match (error.retry(), error.kind()) {
         // A wait that is too long says itself when it ends.
         (Retry::Never | Retry::After(_), _) => error,

@@ -5,8 +5,8 @@ use std::collections::HashSet;
 
 use flow::{Finding, Key};
 
+use crate::batch::Row;
 use crate::codes;
-use crate::deliver::Row;
 use crate::request::Part;
 
 /// Keys remembered; above it they are only counted.

@@ -13,8 +13,9 @@ use flow::{
 use tokio::task::JoinSet;
 
 use crate::absent::{Absent, Seen};
+use crate::batch::{Call, Row};
 use crate::conductor::Conductor;
-use crate::deliver::{Answer, Call, Caller, Delivery, Row};
+use crate::deliver::{Answer, Caller, Delivery};
 use crate::doubt::{Doubt, Doubts};
 use crate::gone::{Standing, fingerprint, missed, standing};
 use crate::intake::{Chunk, task_lost};
@@ -373,7 +374,7 @@ impl Conductor<'_> {
                 Error::new(&codes::E4007, "removals could not be put together").with_source(error)
             })?,
         };
-        Ok(Call { rows, payload })
+        Ok(Call { rows, payload, job: self.batcher.is_for_jobs() })
     }
 
     fn remover(&self, removed: &Removed) -> Result<Arc<Caller>> {

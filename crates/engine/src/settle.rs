@@ -10,8 +10,9 @@ use flow::{
     Reject, RunCounts, Stage, StoredMark, StoredWatermark, Watermark,
 };
 
+use crate::batch::Row;
 use crate::codes;
-use crate::deliver::{Answer, Delivery, Row};
+use crate::deliver::{Answer, Delivery};
 
 /// What settled rows move.
 #[derive(Debug, Clone)]
@@ -287,6 +288,7 @@ impl Settler {
         });
         self.unconfirmed |= !delivery.unheard.is_empty();
         self.next.commit.unconfirmed.append(&mut delivery.unheard);
+        self.next.commit.ended_jobs.append(&mut delivery.ended_jobs);
     }
 
     fn acknowledged(&mut self, row: Row, created: bool, remote_id: Option<String>) {
@@ -367,6 +369,7 @@ impl Settler {
             || !self.next.commit.resolved.is_empty()
             || !self.next.commit.confirmed.is_empty()
             || !self.next.commit.unconfirmed.is_empty()
+            || !self.next.commit.ended_jobs.is_empty()
             || self.next.commit.watermark.is_some()
             || self.next.commit.mark.is_some()
             || self.ranges.front().is_some_and(|range| range.open == 0)

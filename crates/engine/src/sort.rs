@@ -9,9 +9,9 @@ use flow::{Entry, Error, Key, MatchHash, Position, Reject, Result, Stage, Waterm
 use tokio::time::Instant;
 use transform::Mapped;
 
+use crate::batch::{Call, Row};
 use crate::codes;
 use crate::conductor::Conductor;
-use crate::deliver::{Call, Row};
 use crate::diff::{self, Verdict};
 use crate::doubt::{Doubt, Doubts};
 use crate::intake::Chunk;
@@ -313,7 +313,7 @@ impl Conductor<'_> {
         let calls = mapped
             .payload
             .take(&indices)
-            .and_then(|payload| batcher.push(Call { rows, payload }))
+            .and_then(|payload| batcher.push(Call { rows, payload, job: false }))
             .map_err(payload_lost);
         match calls {
             Ok(calls) => self.ready.extend(calls),
@@ -353,7 +353,7 @@ impl Conductor<'_> {
 
     /// Sends what waits, and lets everything be answered and committed.
     pub(crate) async fn settle_all(&mut self) -> Result<()> {
-        self.flush();
+        self.flush()?;
         loop {
             self.start_calls();
             let done = tokio::select! {
@@ -468,6 +468,15 @@ fn conflict(key: Key) -> Reject {
     }
 }
 
-fn payload_lost(error: ArrowError) -> Error {
+pub(crate) fn payload_lost(error: ArrowError) -> Error {
     Error::new(&codes::E4007, "mapped rows could not be put together").with_source(error)
+}
+
+/// Of the keys asked for, those without a row remain.
+pub(crate) fn forget_found(asked: &mut Option<Vec<Key>>, mapped: &Mapped) {
+    if let Some(keys) = asked {
+        let rejected = mapped.rejects.iter().filter_map(|reject| reject.key.as_ref());
+        let found: HashSet<&Key> = mapped.keys.iter().chain(rejected).collect();
+        keys.retain(|key| !found.contains(key));
+    }
 }

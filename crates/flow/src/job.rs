@@ -103,4 +103,7 @@ pub struct JobRow {
     pub match_hash: MatchHash,
     /// When it changed in the warehouse, in microseconds since 1970.
     pub changed_at: Option<i64>,
+    /// Requests from before the job may still change its record until then: an acknowledgement by the job is confirmed by
+    /// another write after it (D4).
+    pub confirm_after: Option<i64>,
 }

@@ -89,6 +89,7 @@ fn row_sum(checksum: &mut Checksum, (sync, job): (i64, &str), at: (i64, &JobRow,
         .bytes(&row.match_hash.0.to_be_bytes())
         .bytes(token.as_bytes())
         .maybe_int(row.changed_at)
+        .maybe_int(row.confirm_after)
         .sum()
 }
 
@@ -98,8 +99,8 @@ pub(crate) fn put(transaction: &Transaction<'_>, sync: i64, job: &StoredJob) -> 
     let mut insert = transaction
         .prepare_cached(
             "INSERT INTO job_rows \
-             (sync, job, number, key, fingerprint, match_hash, token, changed_at, sum) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+             (sync, job, number, key, fingerprint, match_hash, token, changed_at, confirm_after, sum) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
         )
         .during(WRITING)?;
     let mut checksum = Checksum::default();
@@ -115,6 +116,7 @@ pub(crate) fn put(transaction: &Transaction<'_>, sync: i64, job: &StoredJob) -> 
                 row.match_hash.0.to_be_bytes(),
                 token,
                 row.changed_at,
+                row.confirm_after,
                 row_sum(&mut checksum, (sync, name), (number, row, token))
             ])
             .during(WRITING)?;
@@ -188,7 +190,7 @@ pub(crate) fn count(connection: &Connection, sync: i64) -> Result<u64> {
 fn with_rows(connection: &Connection, sync: i64, head: Head) -> Result<StoredJob> {
     let mut statement = connection
         .prepare_cached(
-            "SELECT key, fingerprint, match_hash, changed_at, token, sum FROM job_rows \
+            "SELECT key, fingerprint, match_hash, changed_at, token, sum, confirm_after FROM job_rows \
              WHERE sync = ?1 AND job = ?2 ORDER BY number",
         )
         .during(READING)?;
@@ -199,6 +201,7 @@ fn with_rows(connection: &Connection, sync: i64, head: Head) -> Result<StoredJob
             fingerprint: Fingerprint(u128::from_be_bytes(fingerprint)),
             match_hash: MatchHash(u128::from_be_bytes(match_hash)),
             changed_at: row.get(3)?,
+            confirm_after: row.get(6)?,
         };
         Ok((stored, row.get::<_, String>(4)?, row.get::<_, i64>(5)?))
     };

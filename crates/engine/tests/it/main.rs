@@ -7,6 +7,7 @@ mod compare;
 mod doubt;
 mod found;
 mod guards;
+mod jobs;
 mod merged;
 mod promises;
 mod removed;

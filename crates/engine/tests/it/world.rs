@@ -121,7 +121,7 @@ impl Destination for FakeDestination {
     fn limits(&self, _object: &str) -> Result<Limits> {
         Ok(Limits {
             rows_max: 10,
-            bytes_max: 1 << 20,
+            bytes_max: 64 << 20,
             in_flight_max: 4,
             modes: &[Mode::Upsert],
             attribution: Attribution::EchoedId,
@@ -488,7 +488,14 @@ impl Store for FakeStore {
             memory.ledger.remove(&key);
         }
         memory.unconfirmed.retain(|row| !commit.confirmed.contains(&row.key));
-        memory.unconfirmed.extend(commit.unconfirmed);
+        for row in commit.unconfirmed {
+            let same =
+                |known: &Unconfirmed| (&known.key, known.match_hash) == (&row.key, row.match_hash);
+            let known = memory.unconfirmed.iter().position(same);
+            let known = known.map(|index| memory.unconfirmed.remove(index).confirm_after);
+            let confirm_after = known.map_or(row.confirm_after, |at| at.max(row.confirm_after));
+            memory.unconfirmed.push(Unconfirmed { confirm_after, ..row });
+        }
         memory.jobs.retain(|job| !commit.ended_jobs.contains(&job.open.key));
         for reject in commit.rejects {
             let key = reject.key.map_or_else(String::new, |key| key.as_str().to_owned());

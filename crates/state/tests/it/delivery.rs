@@ -27,6 +27,7 @@ fn job(name: &str, rows: usize, at: i64) -> StoredJob {
         fingerprint: Fingerprint(n as u128),
         match_hash: match_hash(n),
         changed_at: n.is_multiple_of(2).then_some(AT),
+        confirm_after: n.is_multiple_of(3).then_some(AT + 7),
     };
     StoredJob {
         open: OpenJob {

@@ -103,7 +103,7 @@ impl Plan {
             return plan(Applied::All, Answer::Rows(usual()));
         }
         let no_answer = || Answer::Fails(Mishap::NoAnswer);
-        match state.dice.u8(0..14) {
+        match state.dice.u8(0..15) {
             0 => Self { answers_ms: answers_ms + 2_000, ..plan(Applied::Nothing, no_answer()) },
             1 => plan(Applied::All, no_answer()),
             2 => {
@@ -130,6 +130,15 @@ impl Plan {
                 ..plan(Applied::All, Answer::Rows(usual()))
             },
             12 => plan(Applied::Nothing, Answer::Fails(Mishap::Poison)),
+            // It is a long way there, and the client waits, or dies.
+            13 => {
+                let late = state.dice.u64(0..state.weather.late_ms);
+                Self {
+                    arrives_ms: arrives_ms + late,
+                    answers_ms: answers_ms + late,
+                    ..plan(Applied::All, Answer::Rows(usual()))
+                }
+            }
             _ => plan(Applied::Nothing, Answer::Fails(Mishap::Never)),
         }
     }
@@ -137,8 +146,14 @@ impl Plan {
 
 /// Every row has a fate of its own.
 fn mixed(state: &mut State, rows: &[Sent], plan: Plan) -> Plan {
+    let (applied, outcomes) = mixed_rows(state, rows.len());
+    Plan { applied, answer: Answer::Rows(outcomes), ..plan }
+}
+
+/// Which of the rows are carried out, and what is said of them.
+pub(crate) fn mixed_rows(state: &mut State, rows: usize) -> (Applied, Vec<Option<Outcome>>) {
     let (mut applied, mut outcomes) = (Vec::new(), Vec::new());
-    for _ in rows {
+    for _ in 0..rows {
         let (taken, outcome) = match state.dice.u8(0..10) {
             0 => {
                 let wait = Duration::from_millis(state.dice.u64(100..9_000));
@@ -157,5 +172,5 @@ fn mixed(state: &mut State, rows: &[Sent], plan: Plan) -> Plan {
         applied.push(taken);
         outcomes.push(outcome);
     }
-    Plan { applied: Applied::These(applied), answer: Answer::Rows(outcomes), ..plan }
+    (Applied::These(applied), outcomes)
 }

@@ -4,6 +4,7 @@
 //! A failing seed is printed with the command that shows its history. More seeds, or one of them:
 //! `SEEDS=100000 cargo test -p engine --test it simulation::seeds -- --nocapture`, `SEED=42 ...`.
 
+mod jobs;
 mod life;
 mod mishap;
 mod oracle;

@@ -67,6 +67,16 @@ fn d5_notices_a_call_after_the_end_of_its_run() {
 }
 
 #[test]
+fn d3_notices_a_newer_version_that_overtakes_a_job() {
+    notices(Sabotage::ForgetsJobs, Season::LateApplies, "D3");
+}
+
+#[test]
+fn d7_notices_rows_of_a_job_that_could_not_be_found_again() {
+    notices(Sabotage::HidesJobIds, Season::Gentle, "D7");
+}
+
+#[test]
 fn d9_notices_rejects_that_are_lost() {
     notices(Sabotage::LosesRejects, Season::Mixed, "D9");
 }

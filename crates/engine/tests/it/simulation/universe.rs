@@ -73,6 +73,10 @@ pub(crate) enum Sabotage {
     ForgetsUnconfirmed,
     /// The store does not notice that the last run did not end.
     ForgetsCrashes,
+    /// The destination does not say what id a job has.
+    HidesJobIds,
+    /// The store forgets the jobs of an owner whose lease was taken over.
+    ForgetsJobs,
     /// Every rename is done as if the record were new.
     RenamesDouble,
 }

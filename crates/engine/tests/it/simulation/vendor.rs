@@ -9,11 +9,12 @@ use async_trait::async_trait;
 use flow::arrow::array::AsArray;
 use flow::arrow::datatypes::Int64Type;
 use flow::{
-    Attribution, Destination, Error, Field, FieldKind, Key, Limits, Mode, NullRule, ObjectSchema,
-    Outcome, Receipt, Result, WriteBatch,
+    Attribution, Destination, Error, Field, FieldKind, KeepsJobs, Key, Limits, Mode, NullRule,
+    ObjectSchema, Outcome, Receipt, Result, WriteBatch,
 };
 use tokio::time::Instant;
 
+use super::jobs::{self, VendorJob};
 use super::mishap::{Answer, Applied, Plan};
 use super::oracle::Content;
 use super::universe::{POISON, REFUSED, Sabotage, State, UNREACHABLE, Universe};
@@ -27,6 +28,7 @@ pub(crate) struct Vendor {
     pub(crate) writes: u64,
     /// Keys and match values in calls that have no answer yet, from the client's point of view.
     in_flight: BTreeMap<String, u32>,
+    pub(crate) jobs: BTreeMap<u64, VendorJob>,
     /// Until when the vendor asked this run not to send this key.
     not_before: BTreeMap<(String, i64), Instant>,
 }
@@ -107,6 +109,7 @@ impl Destination for SimDestination {
             null_rule: NullRule::EmptyString,
             renames: state.weather.renames,
             apply_max: state.weather.apply_max(),
+            jobs: state.weather.jobs.map(|jobs| jobs.limits),
             ..Limits::LEAST
         })
     }
@@ -123,7 +126,14 @@ impl Destination for SimDestination {
         vec!["contacts".to_owned()]
     }
 
+    fn keeps_jobs(&self) -> Option<&dyn KeepsJobs> {
+        self.0.lock().weather.jobs.map(|_| self as &dyn KeepsJobs)
+    }
+
     async fn write(&self, batch: &WriteBatch) -> Result<Receipt> {
+        if let Some(journal) = &batch.job {
+            return jobs::write(&self.0, batch, journal.as_ref()).await;
+        }
         self.0.step("write").await;
         let rows = sent(batch);
         let run = batch.run_id.to_string();
@@ -164,7 +174,7 @@ impl Destination for SimDestination {
     }
 }
 
-fn sent(batch: &WriteBatch) -> Vec<Sent> {
+pub(crate) fn sent(batch: &WriteBatch) -> Vec<Sent> {
     let fields = &batch.payload.fields;
     let text = |name: &str, row: usize| {
         fields.column_by_name(name).unwrap().as_string::<i32>().value(row).to_owned()
@@ -188,12 +198,27 @@ struct InFlight<'a>(&'a Universe, BTreeSet<String>);
 
 impl Drop for InFlight<'_> {
     fn drop(&mut self) {
-        let mut state = self.0.lock();
-        for token in &self.1 {
-            let count = state.vendor.in_flight.get_mut(token).unwrap();
-            *count -= 1;
-        }
+        landed(&mut self.0.lock(), &self.1);
     }
+}
+
+/// These keys and match values are not in flight any more.
+pub(crate) fn landed(state: &mut State, tokens: &BTreeSet<String>) {
+    for token in tokens {
+        let count = state.vendor.in_flight.get_mut(token).unwrap();
+        *count -= 1;
+    }
+}
+
+/// Of each row its usual outcome, or a special one; a refusal stays one.
+pub(crate) fn mix(usual: Vec<Outcome>, special: Vec<Option<Outcome>>) -> Vec<Outcome> {
+    let mixed = usual.into_iter().zip(special);
+    mixed
+        .map(|(usual, special)| match usual {
+            Outcome::Rejected { .. } => usual,
+            usual => special.unwrap_or(usual),
+        })
+        .collect()
 }
 
 /// One request: it may be lost, and it may be carried out although nobody waits for the answer any more.
@@ -223,13 +248,7 @@ async fn call(universe: &Arc<Universe>, rows: Vec<Sent>, run: String) -> Result<
         Answer::Rows(special) => {
             let outcomes = told.await.expect("the vendor answers")?;
             asks_to_wait(universe, (&rows, &run), &asked);
-            let mixed = outcomes.into_iter().zip(special);
-            Ok(mixed
-                .map(|(usual, special)| match usual {
-                    Outcome::Rejected { .. } => usual,
-                    usual => special.unwrap_or(usual),
-                })
-                .collect())
+            Ok(mix(outcomes, special))
         }
     }
 }
@@ -245,9 +264,10 @@ fn asks_to_wait(universe: &Universe, (rows, run): (&[Sent], &str), asked: &[Opti
 }
 
 /// Looks at a request before it is sent: D3, D5, L1, and the limits.
-fn watch(state: &mut State, rows: &[Sent], run: &str) -> BTreeSet<String> {
+pub(crate) fn watch(state: &mut State, rows: &[Sent], run: &str) -> BTreeSet<String> {
     state.vendor.writes += 1;
-    if rows.is_empty() || rows.len() > state.weather.batch_rows {
+    let rows_max = state.weather.jobs.map_or(0, |jobs| jobs.limits.rows_max);
+    if rows.is_empty() || rows.len() > rows_max.max(state.weather.batch_rows) {
         state.breach(format!("limits: a call of {} rows", rows.len()));
     }
     if state.ended_runs.contains(run) {
@@ -299,7 +319,7 @@ fn matched(record: &Content) -> String {
 }
 
 /// Carries a request out.
-fn apply(state: &mut State, rows: &[Sent], applied: &Applied) -> Result<Vec<Outcome>> {
+pub(crate) fn apply(state: &mut State, rows: &[Sent], applied: &Applied) -> Result<Vec<Outcome>> {
     let doubles = state.is(Sabotage::RenamesDouble);
     let vendor = &mut state.vendor;
     if *applied != Applied::Nothing && rows.iter().any(|row| row.content.name == writers::POISON) {

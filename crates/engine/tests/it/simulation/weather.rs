@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use engine::{RetryPolicy, SpoolLimits};
 
+use super::jobs::JobWeather;
+
 /// What the histories of a test have in common.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Season {
@@ -42,6 +44,8 @@ pub(crate) struct Weather {
     pub(crate) keys: i64,
     /// How long after the client gave up a call may still be applied.
     pub(crate) late_ms: u64,
+    /// How the vendor takes jobs, where it does.
+    pub(crate) jobs: Option<JobWeather>,
 }
 
 impl Weather {
@@ -83,6 +87,10 @@ impl Weather {
             runs: dice.u32(2..9),
             keys: dice.i64(4..30),
             late_ms: if season == Season::LateApplies { 60_000 } else { 150 },
+            jobs: JobWeather::draw(
+                &mut dice,
+                if season == Season::LateApplies { 60_000 } else { 150 },
+            ),
         }
     }
 }
