@@ -10,6 +10,7 @@ mod guards;
 mod judged;
 mod lookups;
 mod main_job;
+mod mirror;
 mod places;
 mod project;
 mod snapshot;

@@ -98,8 +98,12 @@ async fn print_lines(
 }
 
 fn sentence(progress: &Progress) -> String {
+    let removed = match progress.removed {
+        0 => String::new(),
+        rows => format!(" · removed {}", text::number(rows)),
+    };
     format!(
-        "read {} · unchanged {} · delivered {} · rejected {} · in flight {} · requests {}",
+        "read {} · unchanged {} · delivered {} · rejected {}{removed} · in flight {} · requests {}",
         text::number(progress.read),
         text::number(progress.unchanged),
         text::number(progress.delivered),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use engine::RunReport;
-use flow::{Changes, Finding, RejectRecord, Relation, RunRecord, RunStatus, Watermark};
+use flow::{Changes, Finding, RejectRecord, Relation, RunCounts, RunRecord, RunStatus, Watermark};
 use state::{RejectFilter, Sqlite};
 
 use crate::config::CheckedSync;
@@ -28,11 +28,13 @@ pub(crate) struct Refused {
 impl Refused {
     /// What the state has of this run.
     pub(crate) async fn of_run(state: &Sqlite, run: &RunRecord) -> Self {
-        if run.counts.rejected == 0 {
+        // A record that could not be removed is a reject, too.
+        let refused = run.counts.rejected + run.counts.gone_failed;
+        if refused == 0 {
             return Self::default();
         }
-        if run.counts.rejected > REJECTS_LOOKED_AT {
-            return Self { new_rows: run.counts.rejected, groups: open_groups(state, run).await };
+        if refused > REJECTS_LOOKED_AT {
+            return Self { new_rows: refused, groups: open_groups(state, run).await };
         }
         let filter = RejectFilter { sync: Some(run.sync.clone()), ..RejectFilter::default() };
         let records = state.rejects(&filter).await.unwrap_or_else(|error| {
@@ -46,7 +48,7 @@ impl Refused {
         let mut groups = grouped(&own);
         // A payload that was refused before is held back, and its reject is still that of the earlier run.
         let written: u64 = groups.iter().map(|group| group.rows).sum();
-        if let Some(held @ 1..) = run.counts.rejected.checked_sub(written) {
+        if let Some(held @ 1..) = refused.checked_sub(written) {
             groups.push(group(engine::codes::R403.id, None, None, held));
         }
         Self { groups, new_rows }
@@ -186,7 +188,15 @@ pub(crate) fn print(output: &Output, shown: &Shown<'_>) {
     ] {
         output.line(format_args!("  {sign} {label:<9} {:>9}", text::number(rows)));
     }
-    output.line(format_args!("  accounts    {}", accounts(run)));
+    let gone = gone_line(&run.counts);
+    if let Some(gone) = &gone {
+        let removed = text::number(counts.removed);
+        output.line(format_args!("  - {:<9} {removed:>9}", "removed"));
+        output.line(format_args!("  accounts    {}", accounts(run)));
+        output.line(format_args!("              {gone}"));
+    } else {
+        output.line(format_args!("  accounts    {}", accounts(run)));
+    }
     output.line(format_args!("  sent        {}", sent(run)));
     rulings::print(output, &report.rulings, true);
     print_groups(output, "rejects", &summary.rejects);
@@ -266,6 +276,20 @@ pub(crate) fn watermark(watermark: Option<Watermark>) -> String {
         Some(Watermark::NEG_INFINITY) => "-infinity".to_owned(),
         Some(Watermark(micros)) => text::moment(micros),
     }
+}
+
+/// The accounting of rows that left the model, where there were any.
+pub(crate) fn gone_line(counts: &RunCounts) -> Option<String> {
+    (counts.gone > 0).then(|| {
+        format!(
+            "gone {} = removed {} + waiting {} + ignored {} + failed {}",
+            text::number(counts.gone),
+            text::number(counts.removed),
+            text::number(counts.gone_waiting),
+            text::number(counts.gone_ignored),
+            text::number(counts.gone_failed),
+        )
+    })
 }
 
 /// The accounting line of a run.

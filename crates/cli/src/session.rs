@@ -207,13 +207,13 @@ impl<'a> Session<'a> {
                 summary.status = report::status_word(report, &refused).to_owned();
             }
             report::fill(&mut summary, report, &refused);
-            let RunCounts { read, unchanged, rejected, parked, requests, retries, .. } =
+            let RunCounts { read, unchanged, rejected, parked, removed, requests, retries, .. } =
                 report.run.counts;
             let (run, delivered) = (&report.run.id, report.run.counts.delivered());
             let status = report.run.status.as_str();
             tracing::info!(
                 sync = %planned.sync.name, %run, status, read, unchanged, delivered, rejected,
-                parked, requests, retries, "a run ended"
+                parked, removed, requests, retries, "a run ended"
             );
             let shown = Shown { planned, report, summary: &summary, ordinary };
             report::print(output, &shown);

@@ -119,6 +119,16 @@ pub struct Counts {
     pub requests: u64,
     /// Write calls made again.
     pub retries: u64,
+    /// Rows that left the model: removed plus waiting plus ignored plus failed.
+    pub gone: u64,
+    /// Records the destination acknowledged as removed.
+    pub removed: u64,
+    /// Rows that left the model and are not acted on yet, as their grace is not over.
+    pub gone_waiting: u64,
+    /// Rows that left the model and need nothing.
+    pub gone_ignored: u64,
+    /// Rows that left the model and whose record could not be removed.
+    pub gone_failed: u64,
     /// Of the rows sent, those that only a compare of every row found: the change method did not notice them.
     pub rows_found_only_by_compare: u64,
 }
@@ -196,6 +206,11 @@ impl From<RunCounts> for Counts {
             parked: counts.parked,
             requests: counts.requests,
             retries: counts.retries,
+            gone: counts.gone,
+            removed: counts.removed,
+            gone_waiting: counts.gone_waiting,
+            gone_ignored: counts.gone_ignored,
+            gone_failed: counts.gone_failed,
             rows_found_only_by_compare: counts.found_only_by_compare,
         }
     }

@@ -56,7 +56,8 @@ impl Seen {
         self.rows == 0
     }
 
-    fn contains(&self, key: &Key) -> bool {
+    /// Whether the read had the row.
+    pub(crate) fn contains(&self, key: &Key) -> bool {
         self.keys.contains(&hash(key))
     }
 }
@@ -73,16 +74,13 @@ pub(crate) struct Absent<'a> {
     missing: Option<MissingKeys<'a>>,
     after: Option<Key>,
     ended: bool,
-    /// Rows of the ledger so far.
-    pub(crate) known: u64,
 }
 
 impl<'a> Absent<'a> {
     /// To be asked only about a read that was complete (R2, R3).
     pub(crate) fn new(store: &'a dyn Store, sync: &'a str, seen: &'a Seen) -> Result<Self> {
         let missing = seen.missing.as_ref().map(Missing::keys).transpose()?;
-        let known = seen.missing.as_ref().map_or(0, |missing| missing.known);
-        Ok(Self { store, sync, seen, missing, after: None, ended: false, known })
+        Ok(Self { store, sync, seen, missing, after: None, ended: false })
     }
 
     /// The next of them, in the ledger's order; `None` after the last.
@@ -99,7 +97,6 @@ impl<'a> Absent<'a> {
         }
         let mut rows = self.store.scan(self.sync, self.after.as_ref(), PAGE_ROWS).await?;
         self.ended = rows.len() < PAGE_ROWS;
-        self.known += rows.len() as u64;
         self.after = rows.last().map(|(key, _)| key.clone());
         rows.retain(|(key, _)| !self.seen.contains(key));
         Ok(Some(rows))

@@ -17,6 +17,7 @@ mod guard;
 mod intake;
 mod jobs;
 mod known;
+mod left;
 mod lookups;
 mod mark;
 mod merge;

@@ -169,7 +169,6 @@ impl Merger {
 
     fn pass_over(&mut self) {
         if let Some(missing) = &mut self.missing {
-            missing.known += 1;
             // What is gone already is known.
             if !self.found && !self.page.row(self.at).is_gone {
                 missing.push(self.page.key(self.at));

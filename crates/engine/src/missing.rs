@@ -19,14 +19,12 @@ pub(crate) struct Missing {
     /// Per key: its length, four bytes, and its bytes.
     buffer: Vec<u8>,
     spilled: Option<File>,
-    /// Rows of the ledger that were gone through.
-    pub(crate) known: u64,
 }
 
 impl Missing {
     /// None yet. The file, if one is needed, is in the folder `dir`, which is there.
     pub(crate) fn new(order: KeyOrder, dir: &Path) -> Self {
-        Self { order, dir: dir.to_owned(), buffer: Vec::new(), spilled: None, known: 0 }
+        Self { order, dir: dir.to_owned(), buffer: Vec::new(), spilled: None }
     }
 
     /// Notes a row.

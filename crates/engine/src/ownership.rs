@@ -88,5 +88,5 @@ async fn read(ports: &Ports, page: &Page, mapping: &mut Mapping, seen: &mut Seen
 
 /// The memory of a row whose record belongs to another row from now on: it is sent anew when it is seen again.
 pub(crate) fn released(entry: Entry) -> Entry {
-    Entry { rejected: entry.rejected, ..Entry::default() }
+    Entry { rejected: entry.rejected, gone: entry.gone, ..Entry::default() }
 }

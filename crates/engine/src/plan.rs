@@ -4,19 +4,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use flow::arrow::array::Array;
-use flow::{Error, Finding, Key, Result, Scope, Watermark, text_at};
-use transform::Mapped;
+use flow::{Error, Finding, Key, Payload, Result, Scope, Watermark, text_at};
+use transform::{Mapped, RunMeta};
 
 use crate::apply::{config_name, planned};
 use crate::diff::Verdict;
 use crate::guard::Ruling;
 use crate::plan_file::{Change, Header, PlanWriter, PlannedRow};
-use crate::prepare::prepare;
+use crate::prepare::{Prepared, mapping_error, prepare, setter};
 use crate::preview::run_meta;
 use crate::request::{Remembered, page, scope_of_plan};
 use crate::target::target;
 use crate::weigh::{Beholder, Ended, Place, Reason, Scale, Weighed, Weight, model_rows};
-use crate::{Ports, Stop, Sync, codes};
+use crate::{Ports, Removed, Stop, Sync, codes};
 
 /// Rows shown as samples, per operation.
 const SAMPLES: usize = 3;
@@ -36,8 +36,14 @@ pub struct Plan {
     pub unchanged: u64,
     /// Rows that would be refused before sending, or are held back since they were refused.
     pub invalid: u64,
-    /// Records whose row left the model.
+    /// Records that would be removed, since their row left the model.
     pub removed: u64,
+    /// Rows that left the model and are not acted on yet, since their grace is not over.
+    pub removed_later: u64,
+    /// Rows that left the model and need nothing.
+    pub removed_ignored: u64,
+    /// Rows that left the model and whose record cannot be removed.
+    pub removed_failed: u64,
     /// Rows to send by why they are.
     pub reasons: Vec<(Reason, u64)>,
     /// What the guards say.
@@ -63,6 +69,8 @@ pub enum PlanOp {
     Create,
     /// Sent since its payload changed.
     Update,
+    /// Its record is removed, since the row left the model.
+    Remove,
 }
 
 impl PlanOp {
@@ -71,6 +79,7 @@ impl PlanOp {
         match self {
             Self::Create => "create",
             Self::Update => "update",
+            Self::Remove => "remove",
         }
     }
 }
@@ -135,6 +144,13 @@ pub async fn plan(sync: &Sync, ports: &Ports, options: &PlanOptions) -> Result<P
     plan.from = stored.map(|stored| stored.watermark);
     plan.findings.clone_from(&prepared.checked.findings);
     plan.samples = writing.samples;
+    plan.samples.extend(removals(sync, (&prepared, &meta), &weight)?);
+    if let Some(Removed { limit, .. }) = &sync.removed
+        && let Some(error) = limit.refusal(weight.left.due, weight.known, weight.left.nothing_read)
+    {
+        let (code, message) = (error.code(), error.message().to_owned());
+        plan.findings.push(Finding { code, message, remedy: code.remedy.to_owned() });
+    }
     if let Some(writer) = writing.writer {
         let header = Header {
             sync: sync.name.clone(),
@@ -153,6 +169,25 @@ pub async fn plan(sync: &Sync, ports: &Ports, options: &PlanOptions) -> Result<P
     Ok(plan)
 }
 
+/// Some of the records that would be removed, with the fields that would be set.
+fn removals(
+    sync: &Sync,
+    (prepared, meta): (&Prepared, &RunMeta),
+    weight: &Weight,
+) -> Result<Vec<PlanRow>> {
+    let set = match setter(sync, prepared).map_err(|errors| mapping_error(&errors))? {
+        Some(setter) => fields(&setter.payload(1, meta)?, 0),
+        None => Vec::new(),
+    };
+    let row = |key: &Key| PlanRow {
+        key: key.clone(),
+        op: PlanOp::Remove,
+        reason: Reason::Gone,
+        fields: set.clone(),
+    };
+    Ok(weight.left.samples.iter().map(row).collect())
+}
+
 impl Plan {
     /// Rows that would be sent.
     pub fn changes(&self) -> u64 {
@@ -168,7 +203,10 @@ impl Plan {
             update: weight.update,
             unchanged: weight.unchanged,
             invalid: weight.refused(),
-            removed: weight.removed,
+            removed: weight.left.due,
+            removed_later: weight.left.waiting,
+            removed_ignored: weight.left.ignored,
+            removed_failed: weight.left.failed,
             reasons: weight.reasons.iter().map(|(reason, rows)| (*reason, *rows)).collect(),
             requests: weight.requests,
             rejects: groups
@@ -199,7 +237,7 @@ impl<'a> Writing<'a> {
         let op = weighed.op(row);
         if self.samples.iter().filter(|known| known.op == op).count() < SAMPLES {
             let (mapped, reason) = (weighed.mapped, weighed.reasons[row]);
-            let (key, fields) = (mapped.keys[row].clone(), fields(mapped, row));
+            let (key, fields) = (mapped.keys[row].clone(), fields(&mapped.payload, row));
             self.samples.push(PlanRow { key, op, reason, fields });
         }
     }
@@ -232,11 +270,10 @@ impl Beholder for Writing<'_> {
 
 fn values(mapped: &Mapped, row: usize) -> Vec<Change> {
     let change = |(field, after)| Change { field, before: None, after };
-    fields(mapped, row).into_iter().map(change).collect()
+    fields(&mapped.payload, row).into_iter().map(change).collect()
 }
 
-fn fields(mapped: &Mapped, row: usize) -> Vec<(String, Option<String>)> {
-    let payload = &mapped.payload;
+fn fields(payload: &Payload, row: usize) -> Vec<(String, Option<String>)> {
     let columns = payload.fields.schema_ref().fields().iter().zip(payload.fields.columns());
     columns
         .enumerate()

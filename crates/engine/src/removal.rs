@@ -42,12 +42,12 @@ impl Conductor<'_> {
             seen.missing = self.missing.lock().unwrap_or_else(PoisonError::into_inner).take();
         }
         let seen = seen.filter(|seen| self.is_complete(seen));
-        let known = match &seen {
-            Some(seen) => Some(self.miss_absent(seen).await?),
-            None if self.says_who_left() => None,
+        match &seen {
+            Some(seen) => self.miss_absent(seen).await?,
+            None if self.says_who_left() => {}
             None => return Ok(()),
-        };
-        self.brake(&removed, (seen.as_ref(), known)).await?;
+        }
+        self.brake(&removed, seen.as_ref()).await?;
         let remover = self.remover(&removed)?;
         let mut after = None;
         loop {
@@ -107,8 +107,8 @@ impl Conductor<'_> {
         }
     }
 
-    /// Remembers, durably, which rows of the ledger the read did not contain. Gives back how many the ledger has.
-    async fn miss_absent(&mut self, seen: &Seen) -> Result<u64> {
+    /// Remembers, durably, which rows of the ledger the read did not contain.
+    async fn miss_absent(&mut self, seen: &Seen) -> Result<()> {
         let now = self.ports.clock.now_micros();
         let store = Arc::clone(&self.ports.store);
         let mut absent = Absent::new(store.as_ref(), &self.sync.name, seen)?;
@@ -118,7 +118,7 @@ impl Conductor<'_> {
             }
             self.commit().await?;
         }
-        Ok(absent.known)
+        Ok(())
     }
 
     /// Remembers, with the next commit, that these rows are gone.
@@ -152,11 +152,7 @@ impl Conductor<'_> {
     }
 
     /// Refuses to act when too many rows are gone at once, or all of them.
-    async fn brake(
-        &mut self,
-        removed: &Removed,
-        (seen, known): (Option<&Seen>, Option<u64>),
-    ) -> Result<()> {
+    async fn brake(&mut self, removed: &Removed, seen: Option<&Seen>) -> Result<()> {
         let (mut due, mut all) = (0_u64, 0_u64);
         let mut after = None;
         loop {
@@ -171,38 +167,16 @@ impl Conductor<'_> {
                 break;
             }
         }
-        let limit = removed.limit;
-        let empty = seen.is_some_and(Seen::is_empty) && due > 0 && limit.share < 1.0;
-        if due <= limit.floor && !empty {
+        let nothing_read = seen.is_some_and(Seen::is_empty);
+        if due <= removed.limit.floor && !nothing_read {
             return Ok(());
         }
-        let known = match known {
-            Some(known) => known,
-            None => self.count_ledger().await?,
-        };
-        if due as f64 <= limit.share * known as f64 && !empty {
-            return Ok(());
+        let known = self.ports.store.known_rows(&self.sync.name).await?;
+        let refusal = removed.limit.refusal(due, known, nothing_read);
+        if refusal.is_some() {
+            self.leave_waiting(all);
         }
-        self.settler.count(|counts| {
-            counts.gone += all;
-            counts.gone_waiting += all;
-        });
-        let message = match empty {
-            true => {
-                format!("the read had no row at all, and {due} of {known} records would be removed")
-            }
-            false => format!("{due} of {known} rows left the model, and at most {} may at once", {
-                limit.floor.max((limit.share * known as f64) as u64)
-            }),
-        };
-        Err(Error::new(&codes::E4020, message))
-    }
-
-    async fn count_ledger(&self) -> Result<u64> {
-        let nothing = Seen::default();
-        let mut all = Absent::new(self.ports.store.as_ref(), &self.sync.name, &nothing)?;
-        while all.next().await?.is_some() {}
-        Ok(all.known)
+        refusal.map_or(Ok(()), Err)
     }
 
     async fn page_of_gone(&self, after: Option<&Key>) -> Result<Vec<(Key, Entry)>> {

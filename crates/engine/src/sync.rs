@@ -86,6 +86,24 @@ pub struct RemovalLimit {
     pub floor: u64,
 }
 
+impl RemovalLimit {
+    /// Why so many removals of so many known rows are refused. `nothing_read`: a complete read had no row.
+    pub(crate) fn refusal(&self, due: u64, known: u64, nothing_read: bool) -> Option<Error> {
+        let allowed = self.floor.max((self.share * known as f64) as u64);
+        let message = match due {
+            0 => return None,
+            _ if nothing_read && self.share < 1.0 => {
+                format!("the read had no row at all, and {due} of {known} records would be removed")
+            }
+            _ if due <= allowed => return None,
+            _ => {
+                format!("{due} of {known} known rows left the model; at most {allowed} may at once")
+            }
+        };
+        Some(Error::new(&crate::codes::E4020, message))
+    }
+}
+
 impl Default for RemovalLimit {
     fn default() -> Self {
         Self { share: 0.1, floor: 10 }

@@ -15,6 +15,7 @@ use crate::diff::{self, Verdict};
 use crate::guard::{Counts, Guard, Guards, Ruling, rulings};
 use crate::intake::{Chunk, Facts, Mapping, Reading};
 use crate::known::Known;
+use crate::left::{Left, Noted};
 use crate::ownership;
 use crate::plan::PlanOp;
 use crate::prepare::{Prepared, asked};
@@ -37,6 +38,8 @@ pub enum Reason {
     Mapping,
     /// What became of its last request is not known.
     Unconfirmed,
+    /// It left the model.
+    Gone,
 }
 
 impl Reason {
@@ -47,6 +50,7 @@ impl Reason {
             Self::Data => "data",
             Self::Mapping => "mapping",
             Self::Unconfirmed => "unconfirmed",
+            Self::Gone => "gone",
         }
     }
 }
@@ -68,7 +72,7 @@ pub(crate) struct Weight {
     /// Another row has the record.
     pub(crate) conflicts: u64,
     /// Known rows that left the model.
-    pub(crate) removed: u64,
+    pub(crate) left: Left,
     /// Filled values that would be emptied, and filled values as last acknowledged.
     pub(crate) emptied: u64,
     pub(crate) filled: u64,
@@ -121,7 +125,7 @@ impl Weight {
             read: self.read,
             known: self.known,
             model_rows: self.model_rows,
-            removed: self.removed,
+            removed: self.left.due,
             update: self.update,
             emptied: self.emptied,
             filled: self.filled,
@@ -285,12 +289,16 @@ impl Scale<'_> {
         let _reader = AbortOnDropHandle::new(tokio::spawn(reading.fill(Arc::clone(&spool))));
         let mut twins = Twins::new(&self.ports.spool_dir);
         let about = (&spool, part);
-        let mut weight = self.pass(about, &mut Contest::Watched(&mut twins), beholder).await?;
+        let mut noted = Noted::new(self.sync, whole);
+        let contest = &mut Contest::Watched(&mut twins);
+        let mut weight = self.pass(about, (contest, &mut noted), beholder).await?;
         let mut wanted = twins.found()?;
         if !wanted.is_empty() && !self.stop.drain.is_cancelled() {
             spool.replay(true);
             beholder.restart()?;
-            weight = self.pass(about, &mut Contest::Judged(&mut wanted), beholder).await?;
+            noted = Noted::new(self.sync, whole);
+            let contest = &mut Contest::Judged(&mut wanted);
+            weight = self.pass(about, (contest, &mut noted), beholder).await?;
         }
         if self.stop.drain.is_cancelled() {
             return Ok(Ended::Drained);
@@ -301,7 +309,10 @@ impl Scale<'_> {
         let rows_per_call =
             self.sync.delivery.batch_rows.unwrap_or(rows_max).min(rows_max).max(1) as u64;
         let found = weight.create + weight.update - weight.renamed;
-        weight.requests = found.div_ceil(rows_per_call) + weight.renamed.div_ceil(rows_per_call);
+        weight.left = noted.weigh(self).await?;
+        weight.requests = found.div_ceil(rows_per_call)
+            + weight.renamed.div_ceil(rows_per_call)
+            + weight.left.due.div_ceil(rows_per_call);
         weight.diagnosis.whole(whole);
         Ok(Ended::Complete(Box::new(weight), Kept { spool, facts }))
     }
@@ -310,7 +321,7 @@ impl Scale<'_> {
     async fn pass(
         &self,
         (spool, part): (&Arc<Spool>, Part),
-        contest: &mut Contest<'_, '_>,
+        (contest, noted): (&mut Contest<'_, '_>, &mut Noted),
         beholder: &mut dyn Beholder,
     ) -> Result<Weight> {
         let sync = Arc::new(self.sync.clone());
@@ -331,7 +342,9 @@ impl Scale<'_> {
             };
             match chunk {
                 Some(Ok(Some(chunk))) if chunk.part != part => {}
-                Some(Ok(Some(chunk))) => self.add(&mut weight, &chunk, contest, beholder).await?,
+                Some(Ok(Some(chunk))) => {
+                    self.add(&mut weight, &chunk, (contest, noted), beholder).await?;
+                }
                 Some(Ok(None)) => return Ok(weight),
                 Some(Err(error)) => return Err(error),
                 None => {
@@ -345,7 +358,7 @@ impl Scale<'_> {
         &self,
         weight: &mut Weight,
         chunk: &Chunk,
-        contest: &mut Contest<'_, '_>,
+        (contest, noted): (&mut Contest<'_, '_>, &mut Noted),
         beholder: &mut dyn Beholder,
     ) -> Result<()> {
         let mapped = &chunk.mapped;
@@ -355,6 +368,7 @@ impl Scale<'_> {
         let about = (self.prepared, self.meta);
         let contested = diff::contested(mapped, (&asked, &owners));
         let left = ownership::left(self.sync, self.ports, about, contested).await?;
+        noted.see(chunk, left.keys());
         for owner in &mut owners {
             *owner = owner.take().filter(|owner| !left.contains_key(owner));
         }
@@ -455,7 +469,7 @@ impl Weight {
                 Verdict::Send => {
                     *self.reasons.entry(reasons[row]).or_default() += 1;
                     match weighed.op(row) {
-                        PlanOp::Create => self.create += 1,
+                        PlanOp::Create | PlanOp::Remove => self.create += 1,
                         PlanOp::Update => {
                             self.update += 1;
                             about.push((source_row, About::Changed));

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use engine::{Plan, PlanOp, PlanOptions, PlanRow, Reason};
+use engine::{Plan, PlanOp, PlanOptions, PlanRow, Reason, Removed, RemovedAction};
 use flow::Changes;
 use serde_json::{Value, json};
 
@@ -129,6 +129,11 @@ fn summary_of(planned: &CheckedSync, plan: &Plan, args: &PlanArgs) -> SyncSummar
             created: plan.create,
             updated: plan.update,
             rejected: plan.invalid,
+            gone: plan.removed + plan.removed_later + plan.removed_ignored + plan.removed_failed,
+            removed: plan.removed,
+            gone_waiting: plan.removed_later,
+            gone_ignored: plan.removed_ignored,
+            gone_failed: plan.removed_failed,
             requests: plan.requests,
             ..Counts::default()
         }),
@@ -202,6 +207,11 @@ fn print(
         let line = format!("  {sign} {label:<9} {:>9}   {note}", text::number(rows));
         output.line(line.trim_end());
     }
+    if let Some(removed) = &planned.sync.removed {
+        let line =
+            format!("  - remove    {:>9}   {}", text::number(plan.removed), left(removed, plan));
+        output.line(line.trim_end());
+    }
     report::print_groups(output, "invalid", &groups(plan));
     for row in &plan.samples {
         output.line(format_args!("  sample      {}", sample(row, no_values)));
@@ -214,6 +224,25 @@ fn print(
     for finding in &plan.findings {
         report::print_finding(output, finding);
     }
+}
+
+/// What would be done with the records of rows that left the model, and with which of them nothing yet.
+fn left(removed: &Removed, plan: &Plan) -> String {
+    let action = match removed.action {
+        RemovedAction::Delete => "deleted",
+        RemovedAction::Update(_) => "updated with `removed.set`",
+        RemovedAction::Ignore => "left alone",
+    };
+    let others = [
+        (plan.removed_later, "wait for their grace"),
+        (plan.removed_ignored, "need nothing"),
+        (plan.removed_failed, "cannot be removed"),
+    ];
+    let others = others.into_iter().filter(|(rows, _)| *rows > 0);
+    let others = others.map(|(rows, what)| format!("{} {what}", text::number(rows)));
+    let done = (plan.removed > 0).then(|| action.to_owned());
+    let said: Vec<String> = done.into_iter().chain(others).collect();
+    if said.is_empty() { String::new() } else { format!("({})", said.join("; ")) }
 }
 
 /// Why rows would be sent, where it is not all for their first time.
@@ -257,6 +286,7 @@ fn sample(row: &PlanRow, no_values: bool) -> String {
     let sign = match row.op {
         PlanOp::Create => "+",
         PlanOp::Update => "~",
+        PlanOp::Remove => "-",
     };
     let key: Vec<String> = row.key.parts().iter().map(|part| shown(part)).collect();
     let mut fields: Vec<String> = row

@@ -134,6 +134,7 @@ fn show(context: &Context, run: &RunRecord) {
         lines.push(("ended", text::moment(ended)));
     }
     lines.push(("accounts", report::accounts(run)));
+    lines.extend(report::gone_line(&run.counts).map(|gone| ("left", gone)));
     lines.push((
         "delivered",
         format!(

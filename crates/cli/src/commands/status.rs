@@ -121,8 +121,17 @@ impl<'a> Line<'a> {
             }),
             self.run.map_or_else(dash, |run| {
                 let counts = &run.counts;
+                let gone = match (counts.removed, counts.gone_waiting) {
+                    (0, 0) => String::new(),
+                    (removed, 0) => format!(", {} removed", text::number(removed)),
+                    (removed, waiting) => format!(
+                        ", {} removed, {} waiting to be",
+                        text::number(removed),
+                        text::number(waiting)
+                    ),
+                };
                 format!(
-                    "{} read, {} sent, {} unchanged, {} rejected",
+                    "{} read, {} sent, {} unchanged, {} rejected{gone}",
                     text::number(counts.read),
                     text::number(counts.delivered()),
                     text::number(counts.unchanged),

@@ -50,6 +50,9 @@ impl CheckedSync {
         {
             return place;
         }
+        if let (Some(place), true) = (&places.removed_when, names("removed_when")) {
+            return place;
+        }
         if !error.code().id.starts_with("E1") {
             let field = places.fields().find(|(field, _)| names(field));
             return field.map_or(&places.object, |(_, place)| place);

@@ -547,3 +547,52 @@ async fn a_destination_that_cannot_remove_is_refused_before_anything_is_sent() {
     assert_eq!(world.calls(), 0);
     let _ = &CUT;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_plan_says_what_a_run_would_remove_and_remembers_nothing() {
+    let mut world = World::mirror(people(0..100), Removed { grace_micros: HOUR, ..delete() });
+    world.run().await.unwrap();
+    world.leave(&[3, 4, 5]);
+    let planned = async |world: &World| {
+        let plan =
+            engine::plan(&world.sync, &world.ports, &engine::PlanOptions::default()).await.unwrap();
+        (plan.removed, plan.removed_later, plan.removed_ignored)
+    };
+    assert_eq!(planned(&world).await, (0, 3, 0), "the first read in which they are missing");
+    assert!(world.store.memory().ledger.values().all(|entry| entry.gone.is_none()));
+    world.run().await.unwrap();
+    world.later(HOUR);
+    assert_eq!(planned(&world).await, (3, 0, 0));
+    // One is back under another key by now: its record goes with it.
+    let mut moved = people(5..6);
+    moved[0].id = 205;
+    moved[0].updated_at = 900_000_000;
+    world.enter(moved);
+    assert_eq!(planned(&world).await, (2, 0, 1));
+    let report = world.run().await.unwrap();
+    assert_eq!(gone(&report.run.counts), [3, 2, 0, 1, 0], "{report:?}");
+    world.sync.removed = Some(delete());
+    world.leave(&(10..30).collect::<Vec<_>>());
+    let plan =
+        engine::plan(&world.sync, &world.ports, &engine::PlanOptions::default()).await.unwrap();
+    assert_eq!((plan.removed, plan.samples.len(), plan.requests), (20, 3, 2));
+    assert!(plan.findings.iter().any(|finding| finding.code.id == "E4020"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_guard_on_removals_stops_the_run_before_anything_is_sent() {
+    let mut world = World::mirror(people(0..100), delete());
+    world.sync.guards.max_removed = Some(0.02);
+    world.sync.guards.max_removed_floor = 5;
+    world.run().await.unwrap();
+    world.leave(&[1, 2, 3, 4, 5, 6]);
+    world.source.rows.lock().unwrap()[0].name = "changed".to_owned();
+    let calls = world.calls();
+    let failure = world.run().await.unwrap_err();
+    assert_eq!(failure.error.kind(), flow::Kind::Guard);
+    assert_eq!((world.calls(), world.removals().len()), (calls, 0));
+    world.enter(people(1..2));
+    let report = world.run().await.unwrap();
+    assert_eq!((report.run.counts.updated, gone(&report.run.counts)), (1, [5, 5, 0, 0, 0]));
+    world.converged();
+}

@@ -260,7 +260,9 @@ impl View {
     ) -> Result<Self> {
         let target = relation::resolve(session, &model.relation).await?;
         if let Some(condition) = &model.removed_when {
-            relation::check_condition(session, &target, condition).await?;
+            relation::check_condition(session, &target, condition)
+                .await
+                .map_err(|error| of_removed_when(&error))?;
         }
         let sql = format!("SELECT {}.* FROM {}", super::columns::ALIAS, target.from);
         let statement = session.prepare(&sql, &format!("describing {}", target.label)).await?;
@@ -346,6 +348,13 @@ impl Source for Postgres {
             _ => Ok(true),
         }
     }
+}
+
+/// Says that the mistake is in the condition and not in the model.
+fn of_removed_when(error: &Error) -> Error {
+    Error::new(error.code(), format!("`removed_when`: {}", error.message()))
+        .with_remedy(error.remedy().to_owned())
+        .with_retry(error.retry())
 }
 
 /// The first query of a reading transaction: it takes the snapshot and fixes the transaction as read-only.

@@ -1,0 +1,141 @@
+//! What a run would do about rows that left the model, worked out before anything is sent and without remembering it.
+
+use std::collections::HashSet;
+
+use flow::{Entry, Gone, GoneHow, Key, Result, Store};
+
+use crate::absent::{Absent, Seen};
+use crate::gone::{Standing, standing};
+use crate::intake::Chunk;
+use crate::weigh::Scale;
+use crate::{Removed, Sync};
+
+/// Rows looked at in one go.
+const PAGE_ROWS: usize = 10_000;
+/// Keys shown.
+const SAMPLES: usize = 3;
+
+/// Rows that left the model. `gone = due + waiting + ignored + failed`.
+#[derive(Debug, Default)]
+pub(crate) struct Left {
+    /// Rows whose record would be removed.
+    pub(crate) due: u64,
+    /// Rows whose grace is not over.
+    pub(crate) waiting: u64,
+    /// Rows that need nothing.
+    pub(crate) ignored: u64,
+    /// Rows whose record cannot be removed.
+    pub(crate) failed: u64,
+    /// Some of the rows whose record would be removed.
+    pub(crate) samples: Vec<Key>,
+    /// The read was complete and had no row.
+    pub(crate) nothing_read: bool,
+}
+
+/// What is noted of a read for it.
+pub(crate) struct Noted {
+    /// What becomes of rows that left; `None` where nothing does, and nothing is noted.
+    removed: Option<Removed>,
+    /// The read is of every row.
+    whole: bool,
+    seen: Seen,
+    /// Rows that say that they left, and rows of the log that are not there.
+    said: HashSet<Key>,
+    /// Rows whose record goes to another row of the read.
+    released: HashSet<Key>,
+}
+
+impl Noted {
+    pub(crate) fn new(sync: &Sync, whole: bool) -> Self {
+        let (said, released) = (HashSet::new(), HashSet::new());
+        Self { removed: sync.removed.clone(), whole, seen: Seen::default(), said, released }
+    }
+
+    /// A batch of the read, and rows whose record one of its rows takes.
+    pub(crate) fn see<'k>(&mut self, chunk: &Chunk, released: impl Iterator<Item = &'k Key>) {
+        if self.removed.is_none() {
+            return;
+        }
+        self.seen.note(chunk);
+        self.said.extend(chunk.said.iter().chain(&chunk.gone).cloned());
+        self.released.extend(released.cloned());
+    }
+
+    /// Weighs the rows of the ledger that are gone.
+    pub(crate) async fn weigh(self, scale: &Scale<'_>) -> Result<Left> {
+        let Some(removed) = &self.removed else { return Ok(Left::default()) };
+        let (sync, now) = (scale.sync, scale.meta.started_at);
+        let store = scale.ports.store.as_ref();
+        let mut left = Left { nothing_read: self.whole && self.seen.is_empty(), ..Left::default() };
+        // A row without a key may be any of them.
+        let whole = self.whole && self.seen.nameless == 0;
+        if whole {
+            let mut absent = Absent::new(store, &sync.name, &self.seen)?;
+            while let Some(rows) = absent.next().await? {
+                self.count(&mut left, (removed, store, &sync.name), rows, now).await?;
+            }
+            return Ok(left);
+        }
+        let said: Vec<Key> = self.said.iter().cloned().collect();
+        for keys in said.chunks(PAGE_ROWS) {
+            let entries = store.lookup(&sync.name, keys).await?;
+            let known = keys.iter().zip(entries).filter_map(|(key, entry)| Some((key, entry?)));
+            let rows = known.map(|(key, entry)| (key.clone(), entry)).collect();
+            self.count(&mut left, (removed, store, &sync.name), rows, now).await?;
+        }
+        let mut after = None;
+        loop {
+            let mut page = store.gone(&sync.name, after.as_ref(), PAGE_ROWS).await?;
+            let last = page.len() < PAGE_ROWS;
+            after = page.last().map(|(key, _)| key.clone());
+            page.retain(|(key, entry)| {
+                let says = entry.gone.is_some_and(|gone| gone.how == GoneHow::Said);
+                says && !self.seen.contains(key) && !self.said.contains(key)
+            });
+            self.count(&mut left, (removed, store, &sync.name), page, now).await?;
+            if last {
+                return Ok(left);
+            }
+        }
+    }
+
+    async fn count(
+        &self,
+        left: &mut Left,
+        (removed, store, sync): (&Removed, &dyn Store, &str),
+        rows: Vec<(Key, Entry)>,
+        now: i64,
+    ) -> Result<()> {
+        let mut due = Vec::new();
+        for (key, entry) in rows {
+            let gone = entry.gone.unwrap_or(Gone { since: now, how: GoneHow::Absent });
+            match standing(removed, &entry, gone, now) {
+                _ if gone.how == GoneHow::Settled => {}
+                _ if self.released.contains(&key) => left.ignored += 1,
+                Standing::Waits => left.waiting += 1,
+                Standing::Forget => left.ignored += 1,
+                Standing::Unknown | Standing::Refused => left.failed += 1,
+                Standing::Due => due.extend(entry.remote_id.map(|id| (key, id))),
+            }
+        }
+        let ids: Vec<String> = due.iter().map(|(_, id)| id.clone()).collect();
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let holders = store.holders(sync, &ids).await?;
+        let here = |key: &Key| self.seen.contains(key) && !self.said.contains(key);
+        let kept: HashSet<String> =
+            holders.into_iter().filter(|(_, key)| here(key)).map(|(id, _)| id).collect();
+        for (key, id) in due {
+            if kept.contains(&id) {
+                left.ignored += 1;
+                continue;
+            }
+            left.due += 1;
+            if left.samples.len() < SAMPLES {
+                left.samples.push(key);
+            }
+        }
+        Ok(())
+    }
+}
