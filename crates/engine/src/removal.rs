@@ -22,6 +22,7 @@ use crate::intake::{Chunk, task_lost};
 use crate::ownership;
 use crate::prepare::{mapping_error, setter};
 use crate::request::watermark_column;
+use crate::retry::unless_stopped;
 use crate::{Removed, RemovedAction, Watch, codes};
 
 /// Rows that are gone, looked at in one go.
@@ -287,7 +288,11 @@ impl Conductor<'_> {
     async fn still_gone(&mut self, due: Vec<GoneRow>) -> Result<Vec<GoneRow>> {
         let keys = due.iter().map(|(key, _, _)| key.clone()).collect();
         let about = (&self.prepared, &self.meta);
-        let present = ownership::present(self.sync, self.ports, about, keys).await?;
+        let present = ownership::present(self.sync, self.ports, about, keys);
+        let Some(present) = unless_stopped(&self.options.stop.drain, present).await? else {
+            self.leave_waiting(due.len() as u64);
+            return Ok(Vec::new());
+        };
         let (there, gone): (Vec<_>, Vec<_>) =
             due.into_iter().partition(|(key, _, _)| present.contains(key));
         self.leave_waiting(there.len() as u64);

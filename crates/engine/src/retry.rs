@@ -6,6 +6,7 @@ use backoff::ExponentialBackoff;
 use backoff::backoff::Backoff;
 use flow::{Error, Result, Retry};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 /// How failed calls are repeated.
 #[derive(Debug, Clone, Copy)]
@@ -87,6 +88,18 @@ pub(crate) async fn repeat<T>(
             Some(pause) => tokio::time::sleep(pause).await,
             None => return Err(error),
         }
+    }
+}
+
+/// Asks a question whose answer a run that is told to stop does not wait for; `None` then.
+pub(crate) async fn unless_stopped<T>(
+    drain: &CancellationToken,
+    ask: impl Future<Output = Result<T>>,
+) -> Result<Option<T>> {
+    tokio::select! {
+        biased;
+        answer = ask => answer.map(Some),
+        () = drain.cancelled() => Ok(None),
     }
 }
 

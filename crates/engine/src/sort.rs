@@ -17,6 +17,7 @@ use crate::doubt::{Doubt, Doubts};
 use crate::intake::Chunk;
 use crate::known::Known;
 use crate::ownership::{self, Held};
+use crate::retry::unless_stopped;
 
 /// Rows between two places where a backfill can go on.
 const BACKFILL_RANGE_ROWS: usize = 500;
@@ -29,7 +30,11 @@ impl Conductor<'_> {
             seen.note(&chunk);
         }
         let began = Instant::now();
-        let compared = self.compare((&chunk.mapped, chunk.new_rows.as_deref())).await?;
+        let compared = match self.compare((&chunk.mapped, chunk.new_rows.as_deref())).await {
+            // Nothing of the chunk is in the books yet: the next run reads it again.
+            Err(error) if error.code().id == codes::E4004.id => return Ok(()),
+            compared => compared?,
+        };
         let Compared { verdicts, entries, renamed, priors, doubts } = compared;
         self.miss_said(&chunk).await?;
         let Chunk { rows: read, mut mapped, changed_at, position, clock, part, gone, .. } = chunk;
@@ -204,7 +209,10 @@ impl Conductor<'_> {
     /// Forgets, durably, which records those of the rows had that no longer hold the value; gives back the values.
     async fn release(&mut self, held: Vec<Held>) -> Result<Vec<MatchHash>> {
         let about = (&self.prepared, &self.meta);
-        let left = ownership::left(self.sync, self.ports, about, held).await?;
+        let left = ownership::left(self.sync, self.ports, about, held);
+        let Some(left) = unless_stopped(&self.options.stop.drain, left).await? else {
+            return Err(Error::new(&codes::E4004, "the run was told to stop"));
+        };
         let (left, values): (Vec<Key>, Vec<MatchHash>) = left.into_iter().unzip();
         let entries = self.ports.store.lookup(&self.sync.name, &left).await?;
         for (key, entry) in left.iter().zip(entries) {

@@ -464,3 +464,30 @@ async fn a_run_that_waits_before_its_first_row_stops_when_it_is_told_to() {
     assert_eq!(report.unwrap().run.status, RunStatus::Interrupted);
     assert_eq!(world.calls(), 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_waits_for_the_warehouse_to_say_who_has_a_record_stops_when_it_is_told_to() {
+    // S3, L4: a new row takes a value that another row has in the ledger, and the warehouse cannot be asked for long.
+    let world = World::new(people(0..10));
+    world.run().await.unwrap();
+    {
+        let mut rows = world.source.rows.lock().unwrap();
+        let mut again = rows.remove(5);
+        (again.id, again.updated_at) = (99, 50_000_000);
+        rows.push(again);
+    }
+    world.source.busy.store(true, Ordering::SeqCst);
+    let drain = world.stop.drain.clone();
+    let began = tokio::time::Instant::now();
+    let (report, ()) = tokio::join!(world.run(), async {
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        drain.cancel();
+    });
+    assert!(began.elapsed() < std::time::Duration::from_secs(2), "{:?}", began.elapsed());
+    let report = report.unwrap();
+    assert_eq!((report.run.status, report.run.counts.unaccounted()), (RunStatus::Interrupted, 0));
+    world.source.busy.store(false, Ordering::SeqCst);
+    let options = engine::RunOptions { stop: engine::Stop::default(), ..world.options() };
+    engine::run(&world.sync, &world.ports, options, &Nobody).await.unwrap();
+    world.converged();
+}

@@ -213,6 +213,8 @@ pub(crate) struct FakeSource {
     pub(crate) reads: AtomicUsize,
     /// They enter once the next read has taken its snapshot.
     pub(crate) after_read: Mutex<Option<Vec<Person>>>,
+    /// It does not answer questions about keys for a long time.
+    pub(crate) busy: AtomicBool,
 }
 
 impl FakeSource {
@@ -258,6 +260,10 @@ impl Source for FakeSource {
     }
 
     async fn read(&self, request: ReadRequest) -> Result<Box<dyn Read>> {
+        if matches!(request.scope, Scope::Keys(_)) && self.busy.load(Ordering::SeqCst) {
+            let wait = flow::Retry::After(Duration::from_secs(200));
+            return Err(Error::new(&CUT, "too many connections").with_retry(wait));
+        }
         let mut rows = self.rows.lock().unwrap().clone();
         let late = self.after_read.lock().unwrap().take();
         self.rows.lock().unwrap().extend(late.into_iter().flatten());
@@ -606,6 +612,7 @@ impl World {
         let source = Arc::new(FakeSource {
             rows: Mutex::new(rows),
             cut_after: Mutex::new(None),
+            busy: AtomicBool::new(false),
             open_reads: Arc::default(),
             reads: AtomicUsize::new(0),
             after_read: Mutex::default(),
