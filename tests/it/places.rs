@@ -62,7 +62,7 @@ async fn a_backfill_that_is_killed_goes_on_near_where_it_was_also_within_one_bat
     project.insert(0, 3_000).await;
     project.write("syncs/people.yml", &format!("{SYNC}delivery: {{ max_concurrency: 1 }}\n"));
     project.run().await.exits(0);
-    project.faults("op=batch_upsert;do=delay:50;times=*").await;
+    project.faults("op=batch_upsert;do=delay:120;times=*").await;
     for scope in [&["--from", "2026-01-01", "--to", "2027-01-01"][..], &["--where", "true"]] {
         let backfill = [&["backfill", "-s", "people", "--output", "json"], scope].concat();
         let before = project.writes().await;
