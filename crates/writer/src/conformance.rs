@@ -3,6 +3,7 @@
 //! It knows no vendor: what it writes follows from the destination's limits and from the fields it describes,
 //! and what arrived is read back through the simulator's own routes. It panics where a rule is broken.
 
+mod complete;
 mod fields;
 mod jobs;
 mod removals;
@@ -20,6 +21,7 @@ use flow::{
 use serde_json::Value;
 use simulator::{Running, Settings};
 
+pub use self::complete::complete;
 use self::fields::{assert_each_field_is_listed_once, roomiest_text, value_of};
 use self::jobs::MemoryJournal;
 use crate::{BaseUrl, Client, ClientOptions, DestinationKind, Method, OpenArgs, Request};

@@ -70,7 +70,7 @@ impl Templates {
             if text.is_empty() {
                 return Err(ErrorKind::UndefinedError.into());
             }
-            out.write_str(&percent_encoded(&text)).map_err(|_| ErrorKind::WriteFailure.into())
+            out.write_str(&writer::percent(&text)).map_err(|_| ErrorKind::WriteFailure.into())
         });
         Self { documents, paths, count: 0 }
     }
@@ -279,25 +279,6 @@ fn is_name(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
         && text.bytes().next().is_some_and(|byte| !byte.is_ascii_digit())
         && !matches!(text, "true" | "false" | "none" | "True" | "False" | "None")
-}
-
-/// RFC 3986: everything but unreserved characters is encoded, slashes too.
-fn percent_encoded(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                out.push(char::from(byte));
-            }
-            _ => {
-                const HEX: &[u8; 16] = b"0123456789ABCDEF";
-                out.push('%');
-                out.push(char::from(HEX[usize::from(byte >> 4)]));
-                out.push(char::from(HEX[usize::from(byte & 15)]));
-            }
-        }
-    }
-    out
 }
 
 #[cfg(test)]

@@ -173,7 +173,7 @@ impl Destination for Mixpanel {
 
     async fn describe(&self, object: &str) -> Result<ObjectSchema> {
         let known = Object::new(object)?;
-        let project = wire::percent_encoded(&self.project_id);
+        let project = writer::percent(&self.project_id);
         let path = format!("/api/app/projects/{project}/schemas");
         let request = Request { method: Method::GET, path, operation: "describe", body: None };
         let reply = self.call(&self.application, request).await?;

@@ -43,7 +43,7 @@ pub(super) fn path(object: &Object, project_id: &str) -> String {
         // `ip=0`: the address of this machine says nothing about the person.
         Object::Profiles => "/engage?strict=1&verbose=1&ip=0".to_owned(),
         Object::Groups(_) => "/groups?strict=1&verbose=1&ip=0".to_owned(),
-        Object::Events => format!("/import?strict=1&project_id={}", percent_encoded(project_id)),
+        Object::Events => format!("/import?strict=1&project_id={}", writer::percent(project_id)),
     }
 }
 
@@ -234,16 +234,4 @@ impl<'a> Rows<'a> {
         }
         out.extend_from_slice(b"}}");
     }
-}
-
-/// RFC 3986: everything but unreserved characters is encoded.
-pub(super) fn percent_encoded(text: &str) -> String {
-    text.bytes()
-        .map(|byte| match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                char::from(byte).to_string()
-            }
-            _ => format!("%{byte:02X}"),
-        })
-        .collect()
 }
