@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod borrowed;
 mod cluster;
 mod database;
 pub mod judge;

@@ -13,15 +13,17 @@ use flow::{Changes, Model, ReadRequest, Relation, Result, Scope, Source, text_at
 use reader::OpenArgs;
 use reader::adbc::Adbc;
 use serde_json::{Value, json};
-use support::Database;
+use support::{Database, borrowed};
 use tokio::time::Instant;
 
-use crate::borrowed;
 use crate::conformance::{Kind, Subject, Table, column, holds, statements};
+
+/// Where the drivers are kept between runs.
+const KEPT: &str = env!("CARGO_TARGET_TMPDIR");
 
 /// A driver's library, as packed by PyPI.
 fn wheel(package: &'static str, make: fn(&Path) -> Result<(), String>) -> Option<PathBuf> {
-    let dir = borrowed::once(package, make)?;
+    let dir = borrowed::once(Path::new(KEPT), package, make)?;
     find(&dir, "lib").into_iter().find(|path| path.to_string_lossy().contains("adbc_driver"))
 }
 
@@ -54,7 +56,7 @@ fn postgres_driver() -> Option<PathBuf> {
 }
 
 fn duckdb_driver() -> Option<PathBuf> {
-    let dir = borrowed::once("duckdb-node-bindings", |dir| {
+    let dir = borrowed::once(Path::new(KEPT), "duckdb-node-bindings", |dir| {
         let npm = ["pack", "--silent", "@duckdb/node-bindings-linux-x64"];
         borrowed::command(Command::new("npm").args(npm).current_dir(dir))?;
         let packed = std::fs::read_dir(dir).into_iter().flatten().flatten();

@@ -2,7 +2,6 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail at any line")]
 
 mod adbc;
-mod borrowed;
 mod conformance;
 mod faults;
 mod files;

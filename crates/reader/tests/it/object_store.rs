@@ -6,8 +6,8 @@ use std::process::{Child, Command, Stdio};
 
 use flow::{Changes, Model, ReadRequest, Relation, Scope, Source};
 use serde_json::{Map, Value, json};
+use support::borrowed;
 
-use crate::borrowed;
 use crate::conformance::{holds_in_short, in_bucket, open_files};
 
 /// A running S3, which ends with this.
@@ -27,9 +27,8 @@ impl Drop for Bucket {
 impl Bucket {
     /// `None`, with the reason printed, where moto cannot be had.
     async fn start() -> Option<Self> {
-        let dir = borrowed::once("moto-5", |dir| {
-            borrowed::venv(dir, &["moto[s3]==5.*", "flask", "flask-cors"])
-        })?;
+        let kept = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        let dir = borrowed::python(kept, &["moto[s3]==5.*", "flask", "flask-cors"])?;
         let mut server = Command::new(dir.join("bin/moto_server"))
             .args(["-H", "127.0.0.1", "-p", "0"])
             .stdin(Stdio::null())

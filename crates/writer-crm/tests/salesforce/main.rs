@@ -5,4 +5,3 @@
 mod judges;
 mod recorder;
 mod requests;
-mod software;

@@ -1,6 +1,7 @@
 //! The double in front of HubSpot's own client, unmodified but for the address.
 
 use serde_json::json;
+use support::judge::printed;
 
 use crate::client::Sim;
 use crate::python;
@@ -9,9 +10,7 @@ use crate::python;
 async fn hubspots_own_client_is_content_with_the_double() {
     let sim = Sim::start(&[]).await;
     let Some(output) = python::run(&["judge", &sim.url()]).await else { return };
-    let (out, err) =
-        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{out}\n{err}");
+    let out = printed(&output);
     assert!(out.contains("the client is content"), "{out}");
     let stats = sim.stats().await;
     for operation in [

@@ -10,8 +10,10 @@ use flow::arrow::array::{ArrayRef, RecordBatch};
 use flow::metrics::Metrics;
 use flow::{Clock, Destination, Mode, Payload, WriteBatch};
 use serde_json::json;
+use support::judge::{Client, printed};
 use writer::OpenArgs;
 
+const CLIENT: Client = Client::Python("mixpanel==5.4.1");
 const TOKEN: &str = "project-token";
 const PROJECT: &str = "123456";
 const USER: &str = "sync.account";
@@ -69,27 +71,8 @@ fn removed(object: &str, match_on: &str, record_ids: Vec<String>) -> WriteBatch 
 }
 
 /// Mixpanel's own client, run on `url`; `None` where it cannot be had.
-#[expect(clippy::print_stdout, reason = "a test that is skipped says why")]
 async fn client(mode: &str, url: &str) -> Option<String> {
-    let (mode, url) = (mode.to_owned(), url.to_owned());
-    let run = move || {
-        let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"));
-        let python = match support::judge::python(folder, &["mixpanel==5.4.1"]) {
-            Ok(python) => python,
-            Err(reason) => {
-                println!("skipped, as Mixpanel's client cannot be installed: {reason}");
-                return None;
-            }
-        };
-        let output = std::process::Command::new(python)
-            .args(["-c", include_str!("judge.py"), &mode, &url, TOKEN, PROJECT, USER, SECRET])
-            .env("NO_PROXY", "127.0.0.1")
-            .env("PYTHONUTF8", "1")
-            .output()
-            .expect("it starts");
-        let out = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert!(output.status.success(), "{out}\n{}", String::from_utf8_lossy(&output.stderr));
-        Some(out)
-    };
-    tokio::task::spawn_blocking(run).await.expect("it does not panic")
+    let (script, arguments) = (include_str!("judge.py"), [mode, url, TOKEN, PROJECT, USER, SECRET]);
+    let output = CLIENT.run(env!("CARGO_TARGET_TMPDIR"), script, &arguments, &[]).await?;
+    Some(printed(&output))
 }

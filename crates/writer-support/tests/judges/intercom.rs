@@ -7,8 +7,9 @@ use flow::metrics::Metrics;
 use flow::{Clock, Mode, Payload, WriteBatch};
 use serde_json::{Value, json};
 use simulator::{Running, Settings};
+use support::judge::{Client, printed};
 
-use crate::clients::{Client, content, run};
+use crate::KEPT;
 
 const CLIENT: Client = Client::Python("python-intercom==5.0.1");
 const SCRIPT: &str = include_str!("intercom.py");
@@ -33,8 +34,10 @@ async fn start() -> Running {
 #[tokio::test]
 async fn python_intercom_is_content_with_the_double() {
     let server = start().await;
-    let Some(output) = run(CLIENT, SCRIPT, &["judge", &server.url()], &[]).await else { return };
-    assert!(content(&output).contains("the client is content"));
+    let Some(output) = CLIENT.run(KEPT, SCRIPT, &["judge", &server.url()], &[]).await else {
+        return;
+    };
+    assert!(printed(&output).contains("the client is content"));
 }
 
 #[tokio::test]
@@ -71,11 +74,11 @@ async fn python_intercom_reads_back_what_our_writer_wrote() {
             flow::Outcome::Delivered { created: Some(true), .. }
         ));
     }
-    let Some(output) = run(CLIENT, SCRIPT, &["read-back", &server.url()], &[]).await else {
+    let Some(output) = CLIENT.run(KEPT, SCRIPT, &["read-back", &server.url()], &[]).await else {
         return;
     };
     let contacts: Vec<Value> =
-        content(&output).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        printed(&output).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(contacts.len(), 60);
     for (number, contact) in contacts.iter().enumerate() {
         assert_eq!(contact["email"], json!(format!("u{number}@x.io")));

@@ -2,8 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may fail at any line")]
 
-mod clients;
 mod intercom;
 mod requests;
 mod spec;
 mod zendesk;
+
+/// Where the clients are kept between runs.
+const KEPT: &str = env!("CARGO_TARGET_TMPDIR");

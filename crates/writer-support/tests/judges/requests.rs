@@ -11,8 +11,9 @@ use flow::arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use flow::metrics::Metrics;
 use flow::{Clock, Destination, Mode, Payload, WriteBatch};
 use serde_json::{Value, json};
+use support::judge::Client;
 
-use crate::clients::{Client, run};
+use crate::KEPT;
 
 /// Recorded with zenpy 2.0.57 and python-intercom 5.0.1.
 const RECORDED: &str = include_str!("recorded.json");
@@ -161,12 +162,12 @@ async fn the_clients_still_send_what_was_recorded() {
     let netloc = url.trim_start_matches("http://").to_owned();
     let towards = [("ZENPY_FORCE_NETLOC", netloc), ("ZENPY_FORCE_SCHEME", "http".to_owned())];
     let zenpy = Client::Python("zenpy==2.0.57");
-    if run(zenpy, include_str!("zenpy.py"), &["write"], &towards).await.is_some() {
+    if zenpy.run(KEPT, include_str!("zenpy.py"), &["write"], &towards).await.is_some() {
         assert_eq!(writes(&log), recorded("zenpy"));
     }
     let (url, log) = recorder().await;
     let intercom = Client::Python("python-intercom==5.0.1");
-    if run(intercom, include_str!("intercom.py"), &["write", &url], &[]).await.is_some() {
+    if intercom.run(KEPT, include_str!("intercom.py"), &["write", &url], &[]).await.is_some() {
         assert_eq!(writes(&log), recorded("python-intercom"));
     }
 }

@@ -7,8 +7,9 @@ use flow::metrics::Metrics;
 use flow::{Clock, Mode, Payload, WriteBatch};
 use serde_json::{Value, json};
 use simulator::{Running, Settings};
+use support::judge::{Client, printed};
 
-use crate::clients::{Client, content, run};
+use crate::KEPT;
 
 const ZENPY: Client = Client::Python("zenpy==2.0.57");
 const NODE: Client = Client::Node("node-zendesk@6.0.1");
@@ -47,16 +48,16 @@ fn towards(server: &Running) -> Vec<(&'static str, String)> {
 #[tokio::test]
 async fn zenpy_is_content_with_the_double() {
     let server = start().await;
-    let Some(output) = run(ZENPY, SCRIPT, &["judge"], &towards(&server)).await else { return };
-    assert!(content(&output).contains("the client is content"));
+    let Some(output) = ZENPY.run(KEPT, SCRIPT, &["judge"], &towards(&server)).await else { return };
+    assert!(printed(&output).contains("the client is content"));
 }
 
 #[tokio::test]
 async fn node_zendesk_is_content_with_the_double() {
     let server = start().await;
     let script = include_str!("node_zendesk.js");
-    let Some(output) = run(NODE, script, &[&server.url()], &[]).await else { return };
-    assert!(content(&output).contains("the client is content"));
+    let Some(output) = NODE.run(KEPT, script, &[&server.url()], &[]).await else { return };
+    assert!(printed(&output).contains("the client is content"));
 }
 
 #[tokio::test]
@@ -90,9 +91,11 @@ async fn zenpy_reads_back_what_our_writer_wrote() {
     assert!(
         receipt.outcomes.iter().all(|outcome| matches!(outcome, flow::Outcome::Delivered { .. }))
     );
-    let Some(output) = run(ZENPY, SCRIPT, &["read-back"], &towards(&server)).await else { return };
+    let Some(output) = ZENPY.run(KEPT, SCRIPT, &["read-back"], &towards(&server)).await else {
+        return;
+    };
     let users: Vec<Value> =
-        content(&output).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        printed(&output).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(users.len(), 100);
     for (user, mail) in users.iter().zip(&mails) {
         assert_eq!(user["email"], json!(mail));
