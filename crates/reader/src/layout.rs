@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use flow::arrow::datatypes::{DataType, Schema, SchemaRef};
-use flow::{Changes, ColumnInfo, Error, Finding, Model, REMOVED, Result};
+use flow::{Changes, Checked, ColumnInfo, Error, Finding, Model, REMOVED, Result};
 
 use crate::arrival::Arrival;
 use crate::codes;
@@ -134,7 +134,7 @@ impl Layout {
     }
 
     /// What the types of key and watermark let expect.
-    pub(crate) fn findings(&self, model: &Model) -> Vec<Finding> {
+    fn findings(&self, model: &Model) -> Vec<Finding> {
         let mut found = Vec::new();
         let mut find = |code: &'static flow::Code, message: String| {
             found.push(Finding { code, message, remedy: code.remedy.to_owned() });
@@ -170,6 +170,13 @@ impl Layout {
         }
         found
     }
+}
+
+/// What is known of a model with these columns before it is read.
+pub(crate) fn check(columns: &[Column], model: &Model) -> Result<Checked> {
+    let layout = Layout::new(columns, model, &[])?;
+    let columns = columns.iter().map(Column::info).collect();
+    Ok(Checked { columns, findings: layout.findings(model) })
 }
 
 fn no_column(name: &str, all: &[Column]) -> Error {

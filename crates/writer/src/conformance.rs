@@ -6,6 +6,7 @@
 mod complete;
 mod fields;
 mod jobs;
+pub mod refusals;
 mod removals;
 
 use std::collections::BTreeMap;

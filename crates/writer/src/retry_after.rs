@@ -42,23 +42,11 @@ pub fn in_words(wait: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::conformance::refusals::reply;
 
     #[track_caller]
     fn check(headers: &[(&'static str, &str)], expected: Option<Duration>) {
-        let reply = Reply {
-            status: 429,
-            headers: headers
-                .iter()
-                .map(|(name, value)| {
-                    (
-                        reqwest::header::HeaderName::from_static(name),
-                        reqwest::header::HeaderValue::from_str(value).expect("a value"),
-                    )
-                })
-                .collect(),
-            body: bytes::Bytes::new(),
-            fault: None,
-        };
+        let reply = reply(429, headers, "");
         // 2015-10-21T07:27:00Z
         assert_eq!(retry_after(&reply, 1_445_412_420_000_000), expected, "{headers:?}");
     }

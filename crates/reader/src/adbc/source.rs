@@ -20,7 +20,7 @@ use super::relation::{InProgress, Opened, Session};
 use crate::OpenArgs;
 use crate::codes;
 use crate::handover::{self, CancelOnDrop};
-use crate::layout::{Column, Layout};
+use crate::layout::{self, Column, Layout};
 use crate::ordered::{Request, Room, pump};
 
 /// A database behind a driver. Opening it loads nothing and touches no network.
@@ -154,11 +154,7 @@ impl Source for Adbc {
             let mut session = this.session(InProgress::default())?;
             let from = this.from(&model, &Scope::All)?;
             let columns = session.describe(&from, label(&model.relation))?;
-            let layout = Layout::new(&columns, &model, &[])?;
-            Ok(Checked {
-                columns: columns.iter().map(Column::info).collect(),
-                findings: layout.findings(&model),
-            })
+            layout::check(&columns, &model)
         });
         let checked = checked.await?;
         self.count("check", since);

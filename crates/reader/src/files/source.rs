@@ -20,7 +20,7 @@ use super::store::Folder;
 use crate::OpenArgs;
 use crate::codes;
 use crate::handover;
-use crate::layout::{Column, Layout};
+use crate::layout::{self, Column, Layout};
 use crate::ordered::{Request, Room, needs_sql, pump};
 
 /// Files, and the columns they have together.
@@ -144,11 +144,7 @@ impl Source for Files {
         let (this, model, handle) = (self.clone(), model.clone(), Handle::current());
         let checked = handover::call(move || {
             let (_, columns) = this.model(&model, &handle)?;
-            let layout = Layout::new(&columns, &model, &[])?;
-            Ok(Checked {
-                columns: columns.iter().map(Column::info).collect(),
-                findings: layout.findings(&model),
-            })
+            layout::check(&columns, &model)
         });
         let checked = checked.await?;
         self.count("check", since);

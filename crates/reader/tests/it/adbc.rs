@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use support::{Database, borrowed};
 use tokio::time::Instant;
 
-use crate::conformance::{Kind, Subject, Table, column, holds, statements};
+use crate::conformance::{Kind, Subject, Table, column, holds, make_in_postgres, statements};
 
 /// Where the drivers are kept between runs.
 const KEPT: &str = env!("CARGO_TARGET_TMPDIR");
@@ -173,17 +173,7 @@ impl Subject for ByDriver {
     }
 
     async fn make(&self, name: &str, table: &Table) -> (String, Arc<dyn Source>) {
-        let type_of = |kind| match kind {
-            Kind::Bigint => "bigint",
-            Kind::Text => "text",
-            Kind::Cents => "numeric(12,2)",
-            Kind::Double => "double precision",
-            Kind::Boolean => "boolean",
-            Kind::Date => "date",
-            Kind::Timestamp => "timestamp",
-            Kind::Timestamptz => "timestamptz",
-        };
-        self.database.execute(&statements(name, table, type_of).join("; ")).await;
+        make_in_postgres(&self.database, name, table).await;
         (name.to_owned(), Arc::new(self.open()))
     }
 }

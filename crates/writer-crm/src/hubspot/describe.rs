@@ -109,17 +109,13 @@ fn kind(property: &Property) -> FieldKind {
 #[cfg(test)]
 mod tests {
     use flow::Secret;
+    use writer::conformance::refusals::reply;
 
     use super::*;
 
     fn read(object: &str, body: &str) -> Result<ObjectSchema> {
         let token = Secret::new("t");
-        let reply = Reply {
-            status: 200,
-            headers: writer::header::HeaderMap::new(),
-            body: bytes::Bytes::copy_from_slice(body.as_bytes()),
-            fault: None,
-        };
+        let reply = reply(200, &[], body);
         schema(object, &reply, Judge { token: &token, now_micros: 0, rows: 0 })
     }
 

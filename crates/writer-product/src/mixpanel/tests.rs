@@ -3,20 +3,14 @@
 use flow::metrics::Metrics;
 use flow::{Kind, Outcome, Secret};
 use writer::Reply;
-use writer::header::{HeaderMap, HeaderName, HeaderValue};
+use writer::conformance::refusals;
 
 use super::classify::Judge;
 use super::*;
 
-fn reply(status: u16, header: &str, body: &str, fault: Option<&'static str>) -> Reply {
-    let mut headers = HeaderMap::new();
-    if let Some((name, value)) = header.split_once(':') {
-        headers.insert(
-            HeaderName::try_from(name).expect("a name"),
-            HeaderValue::from_str(value.trim()).expect("a value"),
-        );
-    }
-    Reply { status, headers, body: body.as_bytes().to_vec().into(), fault }
+fn reply(status: u16, header: &'static str, body: &str, fault: Option<&'static str>) -> Reply {
+    let headers = header.split_once(':').map(|(name, value)| (name, value.trim()));
+    Reply { fault, ..refusals::reply(status, headers.as_slice(), body) }
 }
 
 fn said(outcomes: Result<Vec<Outcome>>) -> String {

@@ -4,7 +4,7 @@ mod check;
 mod random;
 mod subjects;
 
-pub(crate) use subjects::{in_bucket, open_files, statements, write_parquet};
+pub(crate) use subjects::{in_bucket, make_in_postgres, open_files, statements, write_parquet};
 
 use std::collections::HashSet;
 use std::sync::Arc;

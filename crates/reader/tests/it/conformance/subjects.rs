@@ -31,6 +31,21 @@ pub(crate) async fn postgres() -> Warehouse {
     Warehouse { database: crate::warehouse::database("").await }
 }
 
+/// Makes a table in PostgreSQL.
+pub(crate) async fn make_in_postgres(database: &Database, name: &str, table: &Table) {
+    let type_of = |kind| match kind {
+        Kind::Bigint => "bigint",
+        Kind::Text => "text",
+        Kind::Cents => "numeric(12,2)",
+        Kind::Double => "double precision",
+        Kind::Boolean => "boolean",
+        Kind::Date => "date",
+        Kind::Timestamp => "timestamp",
+        Kind::Timestamptz => "timestamptz",
+    };
+    database.execute(&statements(name, table, type_of).join("; ")).await;
+}
+
 /// Statements that make a table in most databases.
 pub(crate) fn statements(
     name: &str,
@@ -76,17 +91,7 @@ impl Subject for Warehouse {
     }
 
     async fn make(&self, name: &str, table: &Table) -> (String, Arc<dyn Source>) {
-        let type_of = |kind| match kind {
-            Kind::Bigint => "bigint",
-            Kind::Text => "text",
-            Kind::Cents => "numeric(12,2)",
-            Kind::Double => "double precision",
-            Kind::Boolean => "boolean",
-            Kind::Date => "date",
-            Kind::Timestamp => "timestamp",
-            Kind::Timestamptz => "timestamptz",
-        };
-        self.database.execute(&statements(name, table, type_of).join("; ")).await;
+        make_in_postgres(&self.database, name, table).await;
         (name.to_owned(), Arc::new(crate::warehouse::open(&self.database.url)))
     }
 }

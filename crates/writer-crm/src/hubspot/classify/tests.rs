@@ -1,53 +1,20 @@
 //! The table of HubSpot's refusals: status, headers and body, and what the engine is told.
 
-use bytes::Bytes;
 use flow::Kind;
-use writer::header::{HeaderMap, HeaderName, HeaderValue};
+use writer::conformance::refusals::{self, BACKOFF, Case, NEVER, after, reply};
 
 use super::*;
 
 /// 2026-01-05T10:00:00Z
 const NOW: i64 = 1_767_607_200_000_000;
-const NEVER: Retry = Retry::Never;
-const BACKOFF: Retry = Retry::Backoff;
-
-fn after(seconds: u64) -> Retry {
-    Retry::After(Duration::from_secs(seconds))
-}
-
-fn reply(status: u16, headers: &[(&'static str, &str)], body: &str) -> Reply {
-    let headers: HeaderMap = headers
-        .iter()
-        .map(|(name, value)| {
-            let value = HeaderValue::from_bytes(value.as_bytes()).expect("a value");
-            (HeaderName::from_static(name), value)
-        })
-        .collect();
-    Reply { status, headers, body: Bytes::copy_from_slice(body.as_bytes()), fault: None }
-}
-
 fn judged(reply: &Reply, rows: usize) -> Error {
     let token = Secret::new("pat-na1-secret");
     Judge { token: &token, now_micros: NOW, rows }.error(reply)
 }
 
-/// Status, headers, body; then code, kind, retry, whether the call may have been applied, and a part of the message.
-type Case = (
-    u16,
-    &'static [(&'static str, &'static str)],
-    &'static str,
-    (&'static str, Kind, Retry, bool, &'static str),
-);
-
 #[track_caller]
 fn check(rows: usize, cases: &[Case]) {
-    for (status, headers, body, (code, kind, retry, ambiguous, part)) in cases {
-        let error = judged(&reply(*status, headers, body), rows);
-        let found = (error.code().id, error.kind(), error.retry(), error.is_ambiguous());
-        assert_eq!(found, (*code, *kind, *retry, *ambiguous), "{status} {headers:?} {body}");
-        assert!(error.message().contains(part), "{status} {body}: {error}");
-        assert!(!error.remedy().is_empty());
-    }
+    refusals::check(|reply| judged(reply, rows), cases);
 }
 
 const HTML: &str = "<!DOCTYPE html><html><body><h1>Bad gateway</h1></body></html>";

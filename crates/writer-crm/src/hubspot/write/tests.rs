@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use flow::arrow::array::{ArrayRef, RecordBatch, StringArray};
 use flow::{Error, Mode, Payload, Secret};
-use writer::header::HeaderMap;
+use writer::conformance::refusals::reply;
 
 use super::*;
 
@@ -27,12 +26,7 @@ const EMAILS: [&str; 3] = ["a@x.io", "b@x.io", "c@x.io"];
 
 fn read(emails: &[&str], body: &str) -> Result<Receipt, Error> {
     let token = Secret::new("pat-secret");
-    let reply = Reply {
-        status: 207,
-        headers: HeaderMap::new(),
-        body: Bytes::copy_from_slice(body.as_bytes()),
-        fault: None,
-    };
+    let reply = reply(207, &[], body);
     let judge = Judge { token: &token, now_micros: 0, rows: emails.len() };
     let trace = Trace { call: 5, rows: emails.len() };
     receipt(&reply, judge, (&batch(emails), Some(0)), trace)

@@ -2,27 +2,14 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use flow::arrow::array::{ArrayRef, RecordBatch, StringArray};
 use flow::{Error, Mode, Payload, Receipt, WriteBatch};
-use writer::header::{HeaderMap, HeaderName, HeaderValue};
+use writer::conformance::refusals::reply;
 
 use super::*;
 use crate::salesforce::collections::Call;
 
 const TOKEN: &str = "00D!secret-session";
-
-fn reply(status: u16, headers: &[(&'static str, &str)], body: &[u8]) -> Reply {
-    let headers = headers.iter().map(|(name, value)| {
-        (HeaderName::from_static(name), HeaderValue::from_str(value).expect("a value"))
-    });
-    Reply {
-        status,
-        headers: HeaderMap::from_iter(headers),
-        body: Bytes::copy_from_slice(body),
-        fault: None,
-    }
-}
 
 fn judge(rows: usize) -> Judge {
     Judge { secret: Secret::new(TOKEN), now_micros: 1_445_412_420_000_000, rows }
@@ -285,7 +272,7 @@ fn what_is_no_answer_of_salesforces_is_unclear() {
     let deep = "[".repeat(100_000);
     call(200, &[], &deep, "E2004 backoff, unclear");
     call(400, &[], &deep, "E2004 backoff, unclear");
-    assert_eq!(said(&answered(2, &reply(200, &[], &[0xff, 0xfe, 0x00]))), "E2004 backoff, unclear");
+    assert_eq!(said(&answered(2, &reply(200, &[], [0xff, 0xfe, 0x00]))), "E2004 backoff, unclear");
     call(500, &[], &"x".repeat(2_000_000), "E2005 backoff, unclear");
 }
 

@@ -1,50 +1,23 @@
 //! The table of Intercom's answers that say no: status, headers and body, and what the engine is told.
 
-use bytes::Bytes;
 use flow::Kind;
-use writer::header::{HeaderMap, HeaderName, HeaderValue};
+use writer::conformance::refusals::{self, BACKOFF, Case, NEVER, after, reply};
 
 use super::*;
 
 /// 2026-01-05T10:00:00Z
 const NOW: i64 = 1_767_607_200_000_000;
-const NEVER: Retry = Retry::Never;
-const BACKOFF: Retry = Retry::Backoff;
-
-fn after(seconds: u64) -> Retry {
-    Retry::After(Duration::from_secs(seconds))
-}
-
-fn reply(status: u16, headers: &[(&'static str, &str)], body: &str) -> Reply {
-    let headers: HeaderMap = headers
-        .iter()
-        .map(|(name, value)| {
-            let value = HeaderValue::from_bytes(value.as_bytes()).expect("a value");
-            (HeaderName::from_static(name), value)
-        })
-        .collect();
-    Reply { status, headers, body: Bytes::copy_from_slice(body.as_bytes()), fault: None }
-}
-
 fn list(code: &str, message: &str) -> String {
     serde_json::json!({"type": "error.list", "request_id": "r", "errors": [{"code": code, "message": message}]}).to_string()
 }
 
 const HTML: &str = "<!DOCTYPE html><html><body><h1>Bad gateway</h1></body></html>";
 
-/// Status, headers, body; then code, kind, retry, whether the call may have been applied, and a part of the message.
-type Case = (
-    u16,
-    &'static [(&'static str, &'static str)],
-    String,
-    (&'static str, Kind, Retry, bool, &'static str),
-);
-
 #[test]
 fn every_refusal_of_a_call_has_its_class() {
     let unauthorized = list("unauthorized", "Access Token Invalid");
     let limited = || list("rate_limit_exceeded", "Exceeded rate limit of 167 in 10_seconds");
-    let cases: Vec<Case> = vec![
+    let cases: Vec<Case<String>> = vec![
         (
             401,
             &[],
@@ -139,12 +112,7 @@ fn every_refusal_of_a_call_has_its_class() {
         (302, &[], String::new(), ("E2018", Kind::Failed, NEVER, false, "302")),
     ];
     let token = Secret::new("tok-secret");
-    for (status, headers, body, (code, kind, retry, ambiguous, part)) in &cases {
-        let error = Judge { token: &token, now_micros: NOW }.error(&reply(*status, headers, body));
-        let found = (error.code().id, error.kind(), error.retry(), error.is_ambiguous());
-        assert_eq!(found, (*code, *kind, *retry, *ambiguous), "{status} {headers:?} {body}");
-        assert!(error.message().contains(part), "{status} {body}: {error}");
-    }
+    refusals::check(|reply| Judge { token: &token, now_micros: NOW }.error(reply), &cases);
 }
 
 #[test]
@@ -194,7 +162,7 @@ fn a_refused_row_has_its_code_and_its_field() {
 
 #[test]
 fn a_conflict_names_the_contact_it_is_about_and_whether_it_is_archived() {
-    let read = |message: &str| Complaint::read(&reply(409, &[], &list("conflict", message)));
+    let read = |message: &str| Complaint::read(&reply(409, &[], list("conflict", message)));
     let plain =
         read("A contact matching those details already exists with id=5ba682d23d7cf92bef87bfd4");
     assert_eq!((plain.existing(), plain.is_archived()), (Some("5ba682d23d7cf92bef87bfd4"), false));

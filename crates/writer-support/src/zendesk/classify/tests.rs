@@ -1,32 +1,13 @@
 //! The table of Zendesk's refusals: status, headers and body, and what the engine is told.
 
-use bytes::Bytes;
 use flow::Kind;
 use serde_json::json;
-use writer::header::{HeaderMap, HeaderName, HeaderValue};
+use writer::conformance::refusals::{self, BACKOFF, Case, NEVER, after, reply};
 
 use super::*;
 
 /// 2026-01-05T10:00:00Z
 const NOW: i64 = 1_767_607_200_000_000;
-const NEVER: Retry = Retry::Never;
-const BACKOFF: Retry = Retry::Backoff;
-
-fn after(seconds: u64) -> Retry {
-    Retry::After(Duration::from_secs(seconds))
-}
-
-fn reply(status: u16, headers: &[(&'static str, &str)], body: &str) -> Reply {
-    let headers: HeaderMap = headers
-        .iter()
-        .map(|(name, value)| {
-            let value = HeaderValue::from_bytes(value.as_bytes()).expect("a value");
-            (HeaderName::from_static(name), value)
-        })
-        .collect();
-    Reply { status, headers, body: Bytes::copy_from_slice(body.as_bytes()), fault: None }
-}
-
 fn judge(token: &Secret, rows: usize) -> Judge<'_> {
     Judge { token, now_micros: NOW, rows }
 }
@@ -38,14 +19,6 @@ const FORBIDDEN: &str =
 const JOBS: &str =
     r#"{"error":"TooManyJobs","description":"You have reached the maximum number of jobs"}"#;
 const MINUTE: &str = r#"{"error":"APIRateLimitExceeded","description":"Number of allowed API requests per minute exceeded"}"#;
-
-/// Status, headers, body; then code, kind, retry, whether the call may have been applied, and a part of the message.
-type Case = (
-    u16,
-    &'static [(&'static str, &'static str)],
-    &'static str,
-    (&'static str, Kind, Retry, bool, &'static str),
-);
 
 #[test]
 fn every_refusal_of_a_call_has_its_class() {
@@ -164,13 +137,7 @@ fn every_refusal_of_a_call_has_its_class() {
         (418, &[], "", ("E2018", Kind::Failed, NEVER, false, "418")),
     ];
     let token = Secret::new("tok-secret");
-    for (status, headers, body, (code, kind, retry, ambiguous, part)) in cases {
-        let error = judge(&token, 100).error(&reply(*status, headers, body));
-        let found = (error.code().id, error.kind(), error.retry(), error.is_ambiguous());
-        assert_eq!(found, (*code, *kind, *retry, *ambiguous), "{status} {headers:?} {body}");
-        assert!(error.message().contains(part), "{status} {body}: {error}");
-        assert!(!error.message().contains("secret row value"), "{error}");
-    }
+    refusals::check(|reply| judge(&token, 100).error(reply), cases);
 }
 
 #[test]
