@@ -3,7 +3,7 @@
 
 use flow::{Mark, Model, Scope, Source, Watermark};
 use reader::postgres::Postgres;
-use support::Database;
+use support::{Database, Setup};
 
 use crate::warehouse::{by, code, database, open, request, sql, table, texts, until};
 
@@ -31,11 +31,15 @@ async fn read(source: &Postgres, model: &Model, scope: Scope) -> flow::Result<Ke
 
 /// A table of three old rows and what a run that read them keeps.
 async fn old_rows(columns: &str) -> (Database, Postgres, Model, Kept) {
-    let database = database(&format!(
+    old_rows_in(database("").await, columns).await
+}
+
+async fn old_rows_in(database: Database, columns: &str) -> (Database, Postgres, Model, Kept) {
+    let rows = format!(
         "CREATE TABLE t (id int PRIMARY KEY, at timestamptz NOT NULL DEFAULT now() {columns}); \
          INSERT INTO t SELECT i, '2020-01-01' FROM generate_series(1, 3) AS i"
-    ))
-    .await;
+    );
+    database.execute(&rows).await;
     let source = open(&database.url);
     let model = by(table("t", &["id"]), "at");
     let kept = read(&source, &model, Scope::All).await.unwrap();
@@ -118,8 +122,10 @@ async fn back_dated_rows_and_rows_of_slow_clocks_are_found() {
 
 #[tokio::test]
 async fn one_stuck_writer_holds_nothing_back() {
-    // Hazard 6.
-    let (database, source, model, kept) = old_rows("").await;
+    // Hazard 6. A server of its own, so that no transaction of another test is under way and adds rows.
+    let settings = "autovacuum = off\n".to_owned();
+    let server = support::Postgres::start_with(&Setup { settings, ..Setup::default() });
+    let (database, source, model, kept) = old_rows_in(server.database("reader"), "").await;
     let stuck = database.client().await;
     stuck.batch_execute("BEGIN; INSERT INTO t VALUES (8)").await.unwrap();
     database.execute("INSERT INTO t VALUES (9)").await;
