@@ -21,11 +21,12 @@ impl ReadsBack for HubSpot {
         let (ids, by) = named(&asked.records)?;
         let mut names: Vec<&str> =
             asked.fields.fields().iter().map(|field| field.name().as_str()).collect();
-        names.extend(by.as_deref());
+        names.extend(by.as_deref().filter(|by| asked.fields.field_with_name(by).is_err()));
         let path = format!("/crm/v3/objects/{}/batch/read", wire::object_path(&asked.object)?);
         let mut held: HashMap<String, HeldRow> = HashMap::new();
-        // Each once: HubSpot refuses an id that comes twice.
-        let wanted: Vec<&String> = ids.iter().collect::<BTreeSet<_>>().into_iter().collect();
+        // Each once: HubSpot refuses an id that comes twice, and one without a value names no record.
+        let wanted: BTreeSet<&String> = ids.iter().filter(|id| !id.is_empty()).collect();
+        let wanted: Vec<&String> = wanted.into_iter().collect();
         for some in wanted.chunks(ROWS_MAX) {
             let inputs: Vec<Value> = some.iter().map(|id| json!({ "id": id })).collect();
             let mut body = json!({
