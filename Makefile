@@ -31,6 +31,11 @@ test: ## Run every test (ONE=text: only tests whose name contains it)
 sim: ## Live simulated histories of the engine through (SEEDS=100000: so many, FIRST=n: from there, SEED=n: show one)
 	SEEDS=$(or $(SEEDS),10000) FIRST=$(FIRST) SEED=$(SEED) $(offline) cargo test --locked -p engine --test it simulation::seeds::every -- --nocapture
 
+.PHONY: stress
+stress: ## Eight writers against watermark, snapshot and log (SECONDS=60): nothing may be lost
+	@tests/demo/setup.sh compiler postgresql
+	STRESS_SECONDS=$(or $(SECONDS),60) $(offline) cargo test --locked -p tests --test it stress:: -- --nocapture
+
 .PHONY: lint
 lint: ## Formatting, clippy with warnings as errors, licences and advisories
 	cargo fmt --all --check

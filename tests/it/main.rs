@@ -14,6 +14,7 @@ mod mirror;
 mod places;
 mod project;
 mod snapshot;
+mod stress;
 mod tidy;
 mod webhook;
 mod zendesk;

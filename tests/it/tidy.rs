@@ -36,7 +36,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "writer-http",
         ],
     ),
-    ("support", &[]),
+    ("support", &["flow"]),
 ];
 
 /// Files that may be longer than 500 lines without their tests, each with its reason.
