@@ -8,6 +8,7 @@ mod documents;
 mod faults;
 mod guards;
 mod judged;
+mod log;
 mod lookups;
 mod main_job;
 mod mirror;

@@ -1,9 +1,11 @@
 //! The codes of the project files: `E00xx` is how they are written, `E01xx` what they mean.
 
+mod changes;
 mod removed;
 
 use flow::{Code, Kind};
 
+pub use changes::{E0070_LOG_OF, E0071_SLOT_TWICE, E0072_CONTINUOUS};
 pub use removed::{
     E0060_REMOVED_WITHOUT_MIRROR, E0061_SET_WITHOUT_UPDATE, E0062_NOTHING_TO_SET, E0063_SET_FIELD,
     E0064_REMOVAL_NOT_POSSIBLE, E0065_DELETE_SENDS_NO_FIELD,
@@ -482,6 +484,9 @@ pub const CODES: &[&Code] = &[
     &E0115_DENIED_COLUMN,
     &E0116_SCHEDULE,
     &E0117_FRESHNESS,
+    &E0070_LOG_OF,
+    &E0071_SLOT_TWICE,
+    &E0072_CONTINUOUS,
     &E0080_LOOKUP_SYNC,
     &E0081_LOOKUP_CIRCLE,
     &E0118_GUARD_WITHOUT_EFFECT,

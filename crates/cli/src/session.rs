@@ -1,6 +1,7 @@
 //! Runs of the engine, one sync after another, as `run`, `backfill` and `rejects retry` ask for them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use engine::{BackfillScope, Guard, PlanFile, Ports, RunFailure, RunOptions, RunReport};
 use flow::metrics::SyncInfo;
@@ -11,6 +12,7 @@ use crate::config::CheckedSync;
 use crate::context::Context;
 use crate::exit;
 use crate::failure::{Failure, Result};
+use crate::output::Output;
 use crate::process;
 use crate::progress::{Reporter, Style};
 use crate::project::{self, Project};
@@ -46,6 +48,34 @@ pub(crate) struct Manner {
     pub rows_max: Option<u64>,
     /// Stop at the first reject.
     pub fail_fast: bool,
+    /// Go on until a signal, where the sync asks for it.
+    pub follow: bool,
+}
+
+/// Says what each flush of a run without an end came to.
+struct Flushes<'a> {
+    sync: &'a str,
+    output: &'a Output,
+}
+
+impl engine::Told for Flushes<'_> {
+    fn flushed(&self, result: &Result<RunReport, RunFailure>, again: Option<Duration>) {
+        match (result, again) {
+            (Ok(report), _) => {
+                let RunCounts { read, unchanged, rejected, .. } = report.run.counts;
+                let delivered = report.run.counts.delivered();
+                tracing::info!(sync = %self.sync, read, unchanged, delivered, rejected, "a flush ended");
+            }
+            (Err(failure), Some(pause)) => self.output.complain(format_args!(
+                "{}: {} {}; again in {} s",
+                self.sync,
+                failure.error.code().id,
+                failure.error.message(),
+                pause.as_secs()
+            )),
+            (Err(_), None) => {}
+        }
+    }
 }
 
 /// Everything the runs of one call share.
@@ -173,7 +203,13 @@ impl<'a> Session<'a> {
         tracing::info!(sync = %sync.name, trigger, full = manner.full_refresh, "a run begins");
         let watch = Reporter::start(&sync.name, &self.style, &self.context.output);
         match job {
-            Job::Run => engine::run(sync, ports, options, &watch).await,
+            Job::Run => match planned.continuous.filter(|_| manner.follow) {
+                Some(how) => {
+                    let told = Flushes { sync: &sync.name, output: &self.context.output };
+                    engine::follow(sync, ports, (options, how), (&watch, &told)).await
+                }
+                None => engine::run(sync, ports, options, &watch).await,
+            },
             Job::Backfill(scope) => engine::backfill(sync, ports, (scope, options), &watch).await,
             Job::Retry(keys) => engine::retry(sync, ports, (keys, options), &watch).await,
             Job::Apply(plan, allowed) => {
@@ -204,6 +240,10 @@ impl<'a> Session<'a> {
             let refused = Refused::of_run(&self.state, &report.run).await;
             if failure.is_none() {
                 summary.exit_code = self.exit_code(report);
+                // A run without an end ends by a signal, also while it waits.
+                if planned.continuous.is_some() && summary.exit_code == exit::DONE {
+                    summary.exit_code = self.signals.exit_code().unwrap_or(exit::DONE);
+                }
                 summary.status = report::status_word(report, &refused).to_owned();
             }
             report::fill(&mut summary, report, &refused);

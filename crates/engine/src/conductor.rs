@@ -444,7 +444,8 @@ impl<'a> Conductor<'a> {
         let entries = self.ports.store.lookup(&self.sync.name, &keys).await?;
         for (key, entry) in keys.into_iter().zip(entries) {
             match entry {
-                Some(entry) => self.settler.resolved(key, entry),
+                Some(entry) if entry.rejected.is_some() => self.settler.resolved(key, entry),
+                Some(_) => {}
                 None => self.settler.gone(key),
             }
         }

@@ -11,6 +11,7 @@ use transform::RunMeta;
 
 use crate::apply::Approval;
 use crate::conductor::{Conductor, Outcome};
+use crate::follow::Cache;
 use crate::guard::{Counts, Guard, Ruling, rulings, stopped};
 use crate::prepare::{Prepared, prepare};
 use crate::request::{Page, Remembered, is_by_key, mapping_name, page, pages_of_run};
@@ -83,6 +84,16 @@ pub async fn run(
     options: RunOptions,
     watch: &dyn Watch,
 ) -> Result<RunReport, RunFailure> {
+    run_with(sync, ports, options, (watch, None)).await
+}
+
+/// As [`run`]; what both sides said of themselves lately is not asked again.
+pub(crate) async fn run_with(
+    sync: &Sync,
+    ports: &Ports,
+    options: RunOptions,
+    (watch, cache): (&dyn Watch, Option<&Cache>),
+) -> Result<RunReport, RunFailure> {
     let lease = ports.store.acquire(&sync.name, ports.clock.now_micros()).await?;
     let remembered = Remembered::of(sync, ports).await?;
     let pages = match options.full_refresh {
@@ -97,7 +108,7 @@ pub async fn run(
     let ordered = is_by_key(sync, &pages);
     let job =
         Job { confirms, guarded: true, removes, sees_all, ordered, ..Job::new(pages, advance) };
-    execute(sync, ports, &lease, (job, options), watch).await
+    execute_with(sync, ports, &lease, (job, options), (watch, cache)).await
 }
 
 /// What the rows of a run move.
@@ -118,8 +129,18 @@ pub(crate) async fn execute(
     sync: &Sync,
     ports: &Ports,
     lease: &Lease,
-    (mut job, options): (Job, RunOptions),
+    job: (Job, RunOptions),
     watch: &dyn Watch,
+) -> Result<RunReport, RunFailure> {
+    execute_with(sync, ports, lease, job, (watch, None)).await
+}
+
+async fn execute_with(
+    sync: &Sync,
+    ports: &Ports,
+    lease: &Lease,
+    (mut job, options): (Job, RunOptions),
+    (watch, cache): (&dyn Watch, Option<&Cache>),
 ) -> Result<RunReport, RunFailure> {
     let mut run = RunRecord {
         id: uuid::Uuid::now_v7().to_string(),
@@ -146,7 +167,7 @@ pub(crate) async fn execute(
     let ready = tokio::select! {
         biased;
         () = options.stop.drain.cancelled() => None,
-        ready = ready(sync, ports, (lease, &run), (&mut job, &options, &mut known)) => Some(ready),
+        ready = ready((sync, cache), ports, (lease, &run), (&mut job, &options, &mut known)) => Some(ready),
     };
     let outcome = match ready {
         None => Outcome { interrupted: true, counts: known.counts, ..Outcome::default() },
@@ -182,7 +203,7 @@ struct Known {
 
 /// Asks both sides, lets the guards speak, and remembers from now on what the sync's memory is about.
 async fn ready(
-    sync: &Sync,
+    (sync, cache): (&Sync, Option<&Cache>),
     ports: &Ports,
     (lease, run): (&Lease, &RunRecord),
     (job, options, known): (&mut Job, &RunOptions, &mut Known),
@@ -190,8 +211,19 @@ async fn ready(
     if let Some(error) = job.refused.take() {
         return Err(error);
     }
-    let prepared = prepare(sync, ports).await?;
+    let said = match cache {
+        Some(cache) => cache.get().await,
+        None => None,
+    };
+    let asked = said.is_none();
+    let prepared = match said {
+        Some(prepared) => prepared,
+        None => prepare(sync, ports).await?,
+    };
     known.findings.clone_from(&prepared.checked.findings);
+    if !asked {
+        return guard(sync, ports, prepared, (run, job, options, known)).await;
+    }
     let target = target(sync, ports).await?;
     if let Some(approval) = &job.approval {
         approval.goes_to(&target)?;
@@ -204,6 +236,9 @@ async fn ready(
         ports.store.put_target(lease, &target).await?;
     }
     leave_mapping(sync, ports, lease, run).await?;
+    if let Some(cache) = cache {
+        cache.put(&prepared).await;
+    }
     Ok(prepared)
 }
 

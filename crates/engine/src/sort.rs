@@ -36,8 +36,13 @@ impl Conductor<'_> {
             compared => compared?,
         };
         let Compared { verdicts, entries, renamed, priors, doubts } = compared;
+        if !chunk.gone.is_empty() {
+            // Before it is remembered that they are gone, since that is of what the ledger says.
+            self.forget_gone(chunk.gone.clone()).await?;
+            self.commit().await?;
+        }
         self.miss_said(&chunk).await?;
-        let Chunk { rows: read, mut mapped, changed_at, position, clock, part, gone, .. } = chunk;
+        let Chunk { rows: read, mut mapped, changed_at, position, clock, part, .. } = chunk;
         self.see(&changed_at);
         // From here on every row of the chunk is in the books, and the range stays open until its rows are settled.
         self.read += read;
@@ -68,7 +73,6 @@ impl Conductor<'_> {
         let made = self.make_calls(&mapped, &send, rows).await;
         self.ports.metrics.busy(&self.sync.name, Busy::Diff, began.elapsed());
         made?;
-        self.forget_gone(gone).await?;
         self.stop_on_reject(self.settler.total().rejected - rejected_before)
     }
 

@@ -194,6 +194,25 @@ impl RunCounts {
     }
 }
 
+impl std::ops::AddAssign for RunCounts {
+    fn add_assign(&mut self, other: Self) {
+        self.read += other.read;
+        self.unchanged += other.unchanged;
+        self.created += other.created;
+        self.updated += other.updated;
+        self.rejected += other.rejected;
+        self.parked += other.parked;
+        self.requests += other.requests;
+        self.retries += other.retries;
+        self.found_only_by_compare += other.found_only_by_compare;
+        self.gone += other.gone;
+        self.removed += other.removed;
+        self.gone_waiting += other.gone_waiting;
+        self.gone_ignored += other.gone_ignored;
+        self.gone_failed += other.gone_failed;
+    }
+}
+
 /// What started a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]

@@ -18,7 +18,8 @@ use crate::text;
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Several syncs run one after the other, in the order of the project; the worst one decides what \
-                  the process exits with. The first Ctrl-C or SIGTERM finishes what is in flight and commits.\n\n\
+                  the process exits with. The first Ctrl-C or SIGTERM finishes what is in flight and commits.\n\
+                  A sync with `schedule.continuous` that is selected alone is followed until then.\n\n\
                   Examples:\n  outflow run -s product_usage_to_hubspot\n  outflow run -s tag:hourly --skip-code 99 \
                   --summary-file run.json\n  outflow run --all --metrics-textfile /var/lib/node_exporter"
 )]
@@ -38,6 +39,9 @@ pub(crate) struct RunArgs {
     /// Stop a sync at its first reject, and begin no further sync after one that failed.
     #[arg(long)]
     pub fail_fast: bool,
+    /// Run once also where the sync has `schedule.continuous`.
+    #[arg(long)]
+    pub once: bool,
     /// Exit with N instead of 0 when nothing changed in any selected sync.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8))]
     pub skip_code: Option<u8>,
@@ -84,8 +88,13 @@ async fn each(
     syncs: &[&CheckedSync],
     args: &RunArgs,
 ) -> Vec<SyncSummary> {
-    let manner =
-        Manner { full_refresh: args.full_refresh, rows_max: args.limit, fail_fast: args.fail_fast };
+    let manner = Manner {
+        full_refresh: args.full_refresh,
+        rows_max: args.limit,
+        fail_fast: args.fail_fast,
+        // One that goes on without an end would keep the others from being begun.
+        follow: syncs.len() == 1 && args.limit.is_none() && !args.once,
+    };
     let mut summaries: Vec<SyncSummary> = Vec::new();
     for planned in syncs {
         let failed = summaries.iter().any(|summary| summary.exit_code != exit::DONE);

@@ -145,6 +145,8 @@ pub struct CheckedSync {
     pub model_name: String,
     /// Seconds between two runs, where `schedule.every` says so.
     pub expected_interval_seconds: Option<f64>,
+    /// How a run without an end collects changes, where `schedule.continuous` asks for one.
+    pub continuous: Option<engine::Follow>,
     /// Columns the model must not have.
     pub deny_columns: Vec<String>,
     /// Where everything stands.
@@ -162,6 +164,8 @@ pub struct Places {
     pub primary_key: Place,
     /// The progress column.
     pub watermark: Option<Place>,
+    /// The replication slot.
+    pub slot: Option<Place>,
     /// The destination object.
     pub object: Place,
     /// Destination field, model column and place of each match field.

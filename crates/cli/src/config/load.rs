@@ -138,6 +138,7 @@ impl ProjectTree {
         }
         checked.sort_by(|a, b| a.sync.name.cmp(&b.sync.name));
         problems.extend(check::ownership(&checked));
+        problems.extend(check::slots(&checked));
         problems.extend(check::lookups(&checked));
         if problems.iter().all(|problem| problem.severity != Severity::Error) {
             // No sync is ever left out without a word.

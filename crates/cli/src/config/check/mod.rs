@@ -1,6 +1,7 @@
 //! From a sync file of the right shape to a checked sync: what its parts mean together.
 
 mod guards;
+mod log;
 mod lookups;
 mod model;
 mod not_yet;
@@ -14,6 +15,7 @@ use std::path::Path;
 
 use flow::{Limits, Mode};
 
+pub(super) use log::slots;
 pub(super) use lookups::check as lookups;
 pub(crate) use lookups::parents;
 pub(super) use not_yet::project as not_yet_in_project;
@@ -62,6 +64,7 @@ pub(super) fn sync(
     problems.extend(not_yet::sync(node));
     let parts = Parts::read(node, setting.well_formed, problems);
     let model = model::check(node, setting, opened, problems);
+    log::check(node, warehouse(node, setting), problems);
     match_on(node, parts.mode, problems);
     guards::check(node, (parts.mode, &parts.guards), problems);
     calendar(node, parts.freshness.as_ref(), problems);
@@ -82,6 +85,11 @@ fn mapping(checked: &CheckedSync, problems: &mut Vec<Diagnostic>) {
             problems.push(checked.mapping_error(&error));
         }
     }
+}
+
+/// The warehouse, when it is one.
+fn warehouse<'a>(node: &Node, setting: &Setting<'a>) -> Option<&'a Connection> {
+    connection(node, ["model", "connection"], Side::Warehouse, setting).ok().flatten()
 }
 
 /// The connection that `path` names, when it is there and on the right side.

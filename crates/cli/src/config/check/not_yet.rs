@@ -27,12 +27,6 @@ const fn any(path: &'static [&'static str], what: &'static str, help: &'static s
 const GUARD: &str = "remove it; `outflow plan` shows what a run would do";
 
 const SYNC: &[NotYet] = &[
-    NotYet {
-        path: &["changes", "method"],
-        values: Values::Only(&["log"]),
-        what: "`method: log`",
-        help: "use `method: watermark` with a progress column, or `method: snapshot`",
-    },
     any(&["changes", "start"], "`changes.start`", "leave the older rows out in the model's SQL"),
     NotYet {
         path: &["changes", "store"],
@@ -61,11 +55,6 @@ const SYNC: &[NotYet] = &[
         help: "remove it; the bulk interface is used",
     },
     any(&["delivery", "rate"], "`delivery.rate`", "use `quota_share` of the connection"),
-    any(
-        &["schedule", "continuous"],
-        "`schedule.continuous`",
-        "use `schedule.every`, and a scheduler that runs the sync",
-    ),
 ];
 
 const PROJECT: &[NotYet] = &[

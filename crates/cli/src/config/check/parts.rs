@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use engine::{RemovalLimit, Removed};
-use flow::{Changes, Limits, Mode};
+use flow::{Changes, Limits, Log, LogTable, Mode};
 use serde::de::DeserializeOwned;
 
 use super::model::Model;
@@ -14,10 +14,15 @@ use crate::config::checked::{CheckedSync, Places};
 use crate::config::file::Place;
 use crate::config::node::{Entry, Node};
 use crate::config::written::{
-    ChangesSection, DeliverySection, DestinationSection, FirstRun, Freshness, Guards, Name,
-    OnReject, PrivacySection, RemovedSection, Schedule,
+    ChangesSection, Continuous, DeliverySection, DestinationSection, FirstRun, FollowedTable,
+    Freshness, Guards, LedTable, Name, OnReject, PrivacySection, RemovedSection, Schedule,
 };
 use crate::diagnostic::Diagnostic;
+
+/// A change waits at most so long, where nothing is written.
+const FLUSH_EVERY: std::time::Duration = std::time::Duration::from_millis(500);
+/// So many changes are not waited for.
+const FLUSH_ROWS: u64 = 1000;
 
 /// Every part but the model; `None` for one that is missing or cannot be read.
 pub(super) struct Parts {
@@ -103,7 +108,10 @@ impl Parts {
             guards: engine_guards(&self.guards),
             private: [self.privacy.deny_columns.clone(), self.privacy.mask_in_logs].concat(),
         };
-        let every = self.schedule.and_then(|schedule| schedule.every);
+        let (every, continuous) = match self.schedule {
+            Some(schedule) => (schedule.every, schedule.continuous.map(|one| follow(&one))),
+            None => (None, None),
+        };
         Some(CheckedSync {
             sync,
             description: text(node, "description"),
@@ -112,6 +120,7 @@ impl Parts {
             enabled: node.entry("enabled").is_none_or(|entry| entry.value.to_json() != false),
             model_name: model.name,
             expected_interval_seconds: every.map(|every| every.seconds()),
+            continuous,
             deny_columns: self.privacy.deny_columns,
             places,
         })
@@ -125,6 +134,7 @@ fn places(node: &Node, relation: Place) -> Option<Places> {
         relation,
         primary_key: place(&["model", "primary_key"])?,
         watermark: place(&["changes", "column"]),
+        slot: place(&["changes", "slot"]),
         object: place(&["destination", "object"])?,
         match_on: pair_places(node),
         mappings: key_places(node.entry("mappings")),
@@ -194,7 +204,24 @@ fn flow_changes(changes: ChangesSection) -> Option<Changes> {
             Some(Changes::Watermark { column, lag_micros })
         }
         ChangesSection::Snapshot { .. } => Some(Changes::Snapshot),
-        ChangesSection::Log { .. } => None,
+        ChangesSection::Log { slot, publication, tables, retained_max_mib, .. } => {
+            let table = |table| match table {
+                FollowedTable::Name(name) => LogTable { name, keys: None },
+                FollowedTable::Led(LedTable { name, keys }) => LogTable { name, keys: Some(keys) },
+            };
+            let tables = tables.unwrap_or_default().into_iter().map(table).collect();
+            let retained_bytes_max = retained_max_mib.map(|mib| mib.saturating_mul(1 << 20));
+            Some(Changes::Log(Log { slot, publication, tables, retained_bytes_max }))
+        }
+    }
+}
+
+/// How a run without an end collects changes.
+fn follow(written: &Continuous) -> engine::Follow {
+    let micros = written.flush_every.as_ref().map(|every| every.micros.unsigned_abs());
+    engine::Follow {
+        flush_every: micros.map_or(FLUSH_EVERY, std::time::Duration::from_micros),
+        flush_rows: written.flush_rows.unwrap_or(FLUSH_ROWS),
     }
 }
 

@@ -128,15 +128,6 @@ fn what_the_parts_mean_together_is_checked() {
 fn what_this_version_cannot_do_is_refused_and_never_ignored() {
     let seen = broken(&[
         (
-            "the log",
-            &[(
-                S,
-                "  method: watermark\n  column: updated_at\n  lag: 5m",
-                "  method: log\n  slot: s\n  publication: p",
-            )],
-            &["E0040 syncs/usage.yml:11:3"],
-        ),
-        (
             "dbt",
             &[(S, "  table: analytics.users", "  dbt: fct_users")],
             &["E0040 syncs/usage.yml:8:3"],
@@ -179,9 +170,9 @@ fn what_this_version_cannot_do_is_refused_and_never_ignored() {
             &["E0040 outflow.yml:17:13"],
         ),
         (
-            "a stream",
+            "a run without an end of a watermark",
             &[(S, "  every: 15m", "  continuous: { flush_every: 10s }")],
-            &["E0040 syncs/usage.yml:25:3"],
+            &["E0072 syncs/usage.yml:25:3"],
         ),
         (
             "a rate",

@@ -158,6 +158,35 @@ fn a_snapshot_a_composite_key_and_a_query_are_accepted() {
 }
 
 #[test]
+fn the_log_with_its_tables_and_a_run_without_an_end_are_accepted() {
+    let folder = Folder::new();
+    folder.edit(
+        "syncs/usage.yml",
+        "  method: watermark\n  column: updated_at\n  lag: 5m",
+        "  method: log\n  slot: s\n  publication: p\n  tables: [a.b, { name: c, keys: select k from changed }]\n  \
+         retained_max_mib: 2\n  reconcile: { every: 1d }",
+    );
+    folder.edit("syncs/usage.yml", "  every: 15m", "  continuous: { flush_every: 10s }");
+    let project = folder.project();
+    let checked = &project.syncs[0];
+    let Changes::Log(log) = &checked.sync.model.changes else { panic!("a log") };
+    let tables: Vec<_> =
+        log.tables.iter().map(|table| (table.name.as_str(), table.keys.as_deref())).collect();
+    assert_eq!(tables, [("a.b", None), ("c", Some("select k from changed"))]);
+    assert_eq!((log.slot.as_str(), log.retained_bytes_max), ("s", Some(2 << 20)));
+    assert_eq!(checked.sync.compare_every_micros, Some(86_400_000_000));
+    let follow = checked.continuous.unwrap();
+    assert_eq!((follow.flush_every.as_secs(), follow.flush_rows), (10, 1000));
+
+    let twice = std::fs::read_to_string(folder.root().join("syncs/usage.yml")).unwrap();
+    folder.write(
+        "syncs/other.yml",
+        &twice.replace("sync: usage", "sync: other").replace("contacts", "deals"),
+    );
+    assert_eq!(places(&folder.report()), ["E0071 syncs/usage.yml:12:9"]);
+}
+
+#[test]
 fn syncs_lie_in_any_folder_and_hidden_files_are_passed_over() {
     let folder = Folder::new();
     folder.write(

@@ -13,8 +13,9 @@ use serde::{Deserialize, Deserializer, de};
 
 pub(super) use project::{Backend, ProjectFile, SimulatorOptions, StateSection};
 pub(super) use sync::{
-    ChangesSection, DeliverySection, DestinationSection, FirstRun, Freshness, Guards, OnReject,
-    PrivacySection, RemovedAction, RemovedSection, Schedule, SyncFile,
+    ChangesSection, Continuous, DeliverySection, DestinationSection, FirstRun, FollowedTable,
+    Freshness, Guards, LedTable, OnReject, PrivacySection, RemovedAction, RemovedSection, Schedule,
+    SyncFile,
 };
 
 /// The form of names of syncs, connections, environments and variables.

@@ -104,22 +104,45 @@ pub(crate) enum ChangesSection {
         #[schemars(length(min = 1))]
         removed_when: Option<String>,
     },
-    /// Logical replication.
+    /// The log of changes: a replication slot says which rows changed.
     Log {
-        /// Replication slot.
+        /// Replication slot; each sync has one of its own.
         #[schemars(length(min = 1))]
-        #[expect(dead_code, reason = "refused before it is read")]
         slot: String,
         /// Publication.
         #[schemars(length(min = 1))]
-        #[expect(dead_code, reason = "refused before it is read")]
         publication: String,
-        /// Tables whose changes lead to a row of the model.
-        #[expect(dead_code, reason = "refused before it is read")]
-        tables: Option<Vec<String>>,
-        /// A full comparison now and then.
+        /// Tables whose changes lead to a row of the model; all that it reads where nothing is written.
+        #[schemars(length(min = 1))]
+        tables: Option<Vec<FollowedTable>>,
+        /// Mebibytes of log that the slot may keep back before a run warns.
+        #[schemars(range(min = 1))]
+        retained_max_mib: Option<u64>,
+        /// A compare of every row now and then.
         reconcile: Option<Reconcile>,
     },
+}
+
+/// A table whose changes lead to a row of the model.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub(crate) enum FollowedTable {
+    /// Its name: `name` or `schema.name`.
+    Name(#[schemars(length(min = 1))] String),
+    /// Its name, and how its rows lead to the model's.
+    Led(LedTable),
+}
+
+/// A table with a way to the model's rows.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LedTable {
+    /// `name` or `schema.name`.
+    #[schemars(length(min = 1))]
+    pub(crate) name: String,
+    /// One SELECT of the model's primary keys FROM `changed`, which has the table's replica identity of each changed row.
+    #[schemars(length(min = 1))]
+    pub(crate) keys: String,
 }
 
 /// Where a snapshot is compared.
@@ -191,7 +214,10 @@ pub(crate) enum RemovedAction {
 /// When a scheduler runs the sync.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "the schedule is for schedulers; only `every` is used here")]
+#[expect(
+    dead_code,
+    reason = "the schedule is for schedulers; `every` and `continuous` are used here"
+)]
 pub(crate) struct Schedule {
     /// Time between two runs.
     pub(crate) every: Option<Duration>,
@@ -205,19 +231,18 @@ pub(crate) struct Schedule {
     #[schemars(length(min = 1))]
     after: Option<String>,
     /// Run without an end.
-    continuous: Option<Continuous>,
+    pub(crate) continuous: Option<Continuous>,
 }
 
 /// How a run without an end collects changes.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "`continuous` is refused before it is read")]
 pub(crate) struct Continuous {
-    /// Send at least so often.
-    flush_every: Option<Duration>,
-    /// Send when so many rows wait.
+    /// A change waits at most so long before it is sent. Default: 500ms.
+    pub(crate) flush_every: Option<Duration>,
+    /// Send as soon as so many changes wait. Default: 1000.
     #[schemars(range(min = 1))]
-    flush_rows: Option<u64>,
+    pub(crate) flush_rows: Option<u64>,
 }
 
 /// How rows are sent.

@@ -1,0 +1,133 @@
+//! A run without an end: flush after flush, each an ordinary run, until it is told to stop.
+
+use std::time::Duration;
+
+use flow::{Kind, Result, RunCounts, Wait};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use crate::prepare::Prepared;
+use crate::run::run_with;
+use crate::{Ports, RunFailure, RunOptions, RunReport, Sync, Watch};
+
+/// Without any change, a run every so often says that all is well.
+const IDLE_MAX: Duration = Duration::from_secs(60);
+/// What both sides said of themselves is asked again after so long.
+const PREPARED_MAX: Duration = Duration::from_secs(300);
+/// The pauses after failures grow from one to the other.
+const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+
+/// How changes are collected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Follow {
+    /// A change waits at most so long before it is sent.
+    pub flush_every: Duration,
+    /// So many changes are not waited for.
+    pub flush_rows: u64,
+}
+
+/// What both sides said of themselves, for the flushes of one process.
+#[derive(Default)]
+pub(crate) struct Cache(Mutex<Option<(Instant, Prepared)>>);
+
+impl Cache {
+    /// What was said lately.
+    pub(crate) async fn get(&self) -> Option<Prepared> {
+        let known = self.0.lock().await;
+        known.as_ref().filter(|(at, _)| at.elapsed() < PREPARED_MAX).map(|(_, said)| said.clone())
+    }
+
+    pub(crate) async fn put(&self, prepared: &Prepared) {
+        *self.0.lock().await = Some((Instant::now(), prepared.clone()));
+    }
+
+    async fn forget(&self) {
+        *self.0.lock().await = None;
+    }
+}
+
+/// Someone who hears of every flush.
+pub trait Told: Send + std::marker::Sync {
+    /// A flush has ended; `again` is the pause before it is tried again, where it failed and that may help.
+    fn flushed(&self, result: &Result<RunReport, RunFailure>, again: Option<Duration>);
+}
+
+/// Runs the sync again whenever something changed, until `options.stop.drain`. A failure that may pass is tried again,
+/// with growing pauses. Gives the last flush, with the counts of all of them.
+///
+/// # Errors
+/// What trying again does not mend: configuration, credentials, guards.
+pub async fn follow(
+    sync: &Sync,
+    ports: &Ports,
+    (mut options, how): (RunOptions, Follow),
+    (watch, told): (&dyn Watch, &dyn Told),
+) -> Result<RunReport, RunFailure> {
+    let cache = Cache::default();
+    let drain = options.stop.drain.clone();
+    let mut pause = PAUSES.0;
+    let mut counts = RunCounts::default();
+    loop {
+        let mut result = run_with(sync, ports, options.clone(), (watch, Some(&cache))).await;
+        if let Some(report) = report_of(&mut result) {
+            counts += report.run.counts;
+        }
+        let again = match &result {
+            Err(failure) if may_pass(failure) && !drain.is_cancelled() => Some(pause),
+            _ => None,
+        };
+        told.flushed(&result, again);
+        if drain.is_cancelled() || (result.is_err() && again.is_none()) {
+            if let Some(report) = report_of(&mut result) {
+                report.run.counts = counts;
+            }
+            return result;
+        }
+        match again {
+            Some(length) => {
+                cache.forget().await;
+                tokio::select! {
+                    () = tokio::time::sleep(length) => {}
+                    () = drain.cancelled() => {}
+                }
+                pause = (pause * 2).min(PAUSES.1);
+            }
+            None => {
+                pause = PAUSES.0;
+                options.full_refresh = false;
+                tokio::select! {
+                    // What goes wrong here, the next flush says.
+                    _ = wait(sync, ports, how) => {}
+                    () = drain.cancelled() => {}
+                }
+            }
+        }
+        if drain.is_cancelled() {
+            if let Some(report) = report_of(&mut result) {
+                report.run.counts = counts;
+            }
+            return result;
+        }
+    }
+}
+
+fn report_of(result: &mut Result<RunReport, RunFailure>) -> Option<&mut RunReport> {
+    match result {
+        Ok(report) => Some(report),
+        Err(failure) => failure.report.as_deref_mut(),
+    }
+}
+
+/// Whether the same flush may succeed later without anybody doing anything. Another run of the sync may be at work, as a
+/// backfill is: between two flushes the lease is free.
+fn may_pass(failure: &RunFailure) -> bool {
+    !matches!(failure.error.kind(), Kind::Config | Kind::Credentials | Kind::Guard)
+}
+
+/// Waits until enough changed, or something changed long enough ago, or nothing changed for long.
+async fn wait(sync: &Sync, ports: &Ports, how: Follow) -> Result<bool> {
+    let stored = ports.store.mark(&sync.name).await?.and_then(|stored| stored.mark);
+    let Some(mark) = stored else { return Ok(true) };
+    let (changes_min, at_most) = (how.flush_rows, how.flush_every);
+    ports.source.wait(&sync.model, &mark, Wait { changes_min, at_most, idle_max: IDLE_MAX }).await
+}
