@@ -99,6 +99,7 @@ impl Sqlite {
     /// `E3011` when another run has taken the sync over, `E3xxx` when the state cannot be written.
     pub async fn reset(&self, lease: &Lease) -> Result<()> {
         let ledgers = self.ledgers.clone();
+        ledgers.abandon(&lease.sync).await;
         self.write(lease, move |transaction, sync| {
             Ledgers::forget(transaction, sync)?;
             forget(transaction, sync.id)?;

@@ -102,10 +102,13 @@ impl Sqlite {
     /// Takes the lock and the epoch; `None` while somebody else has the lock.
     async fn try_acquire(&self, sync: &str, at: i64) -> Result<Option<Lease>> {
         let (dir, name) = (self.dir.clone(), sync.to_owned());
-        let ledgers = self.ledgers.clone();
+        let Some(mut held) = self.writer.run(move |_| lease::take(&dir, &name, at)).await? else {
+            return Ok(None);
+        };
+        self.ledgers.abandon(sync).await;
+        let (ledgers, name) = (self.ledgers.clone(), sync.to_owned());
         self.writer
             .run(move |connection| {
-                let Some(mut held) = lease::take(&dir, &name, at)? else { return Ok(None) };
                 let transaction = begin(connection)?;
                 let sync = syncs::own(&transaction, &name)?;
                 if runs::close_unfinished(&transaction, sync.id)? {

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use flow::arrow::array::{
-    ArrayRef, BooleanArray, Date32Array, Decimal128Array, RecordBatch, StringArray,
+    Array, ArrayRef, BooleanArray, Date32Array, Decimal128Array, RecordBatch, StringArray,
     TimestampMicrosecondArray,
 };
 use flow::metrics::Metrics;
-use flow::{Clock, Destination, Error, Kind, Mode, Outcome, Payload, Receipt, WriteBatch};
+use flow::{
+    Clock, Destination, Error, Kind, Mode, Outcome, Payload, ReadBack, Receipt, Records, WriteBatch,
+};
 use serde_json::{Value, json};
 use simulator::{Running, Settings};
 
@@ -206,4 +208,60 @@ async fn every_listed_object_is_described_with_a_way_to_find_records_or_none() {
     }
     assert_eq!(hubspot.describe("p_nothing").await.expect_err("unknown").code().id, "E2011");
     server.stop().await;
+}
+
+#[tokio::test]
+async fn what_was_written_is_read_back_as_it_was_mapped() {
+    let (_server, hubspot) = started(&[
+        ("property.score", "contacts:score:number"),
+        ("property.vip", "contacts:vip:bool"),
+        ("property.born", "contacts:born:date"),
+        ("property.seen", "contacts:seen:datetime"),
+    ])
+    .await;
+    let score = Decimal128Array::from(vec![Some(1250), None]).with_precision_and_scale(10, 2);
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("email", text(&["ada@x.io", "eve@x.io"])),
+        ("firstname", Arc::new(StringArray::from(vec![Some("Ada \"🦀\""), None]))),
+        ("score", Arc::new(score.expect("fits"))),
+        ("vip", Arc::new(BooleanArray::from(vec![Some(true), None]))),
+        ("born", Arc::new(Date32Array::from(vec![Some(1), None]))),
+        (
+            "seen",
+            Arc::new(
+                TimestampMicrosecondArray::from(vec![Some(1_700_000_000_123_000), None])
+                    .with_timezone("UTC"),
+            ),
+        ),
+    ];
+    let sent = batch("contacts", "email", columns);
+    let receipt = write(&hubspot, &sent).await.expect("written");
+    let ids: Vec<String> = receipt
+        .outcomes
+        .iter()
+        .map(|outcome| match outcome {
+            Outcome::Delivered { remote_id: Some(id), .. } => id.clone(),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    let reads = hubspot.reads_back().expect("it reads");
+    let ask = |records| ReadBack {
+        object: "contacts".into(),
+        records,
+        fields: sent.payload.fields.schema(),
+    };
+    let by_id = reads.read(&ask(Records::Ids(ids.clone()))).await.expect("read");
+    assert_eq!(by_id.fields, sent.payload.fields, "equal means equal");
+    assert_eq!(by_id.record_ids, [[ids[0].clone()], [ids[1].clone()]]);
+
+    let emails = ["Ada@X.io", "nobody@x.io", "ada@x.io", "eve@x.io"];
+    let asked = batch("contacts", "email", vec![("email", text(&emails))]).payload.fields;
+    let found = reads.read(&ask(Records::Matching(asked))).await.expect("read");
+    let [ada, eve] = [vec![ids[0].clone()], vec![ids[1].clone()]];
+    assert_eq!(found.record_ids, [ada.clone(), Vec::new(), ada, eve]);
+    assert!(found.fields.column(1).is_null(1) && found.fields.column(1).is_valid(2));
+    for nobody in ["99999999", ""] {
+        let gone = reads.read(&ask(Records::Ids(vec![nobody.to_owned()]))).await.expect("read");
+        assert_eq!(gone.record_ids, [Vec::<String>::new()]);
+    }
 }

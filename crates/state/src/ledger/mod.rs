@@ -27,6 +27,7 @@ mod tests;
 
 use std::collections::HashMap;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -241,6 +242,16 @@ impl Ledgers {
         Ok(true)
     }
 
+    /// Waits for the sync's work and lets go of it. Comes before [`Ledgers::clear`], which would take its file away, and
+    /// the commit that names the file would fail.
+    pub(crate) async fn abandon(&self, sync: &str) {
+        let work = lock(&self.working).remove(sync);
+        if let Some(work) = work {
+            // What it made is named by nothing, and whether it could be made is nobody's concern any more.
+            let _ = work.await;
+        }
+    }
+
     /// Removes files of the sync that nothing names: what a kill left, and the generation before the last merge.
     pub(crate) fn clear(&self, connection: &Connection, sync: &SyncRow) -> Result<()> {
         let made = table::get(connection, sync)?;
@@ -251,7 +262,10 @@ impl Ledgers {
             let Some(name) = name.to_str() else { continue };
             let ours = name.split_once('-').is_some_and(|(owner, _)| owner == sync.name);
             if ours && !made.files.iter().any(|file| file.name == name) {
-                fs::remove_file(self.dir.join(name)).during(&doing)?;
+                match fs::remove_file(self.dir.join(name)) {
+                    Err(error) if error.kind() == ErrorKind::NotFound => {}
+                    removed => removed.during(&doing)?,
+                }
             }
         }
         Ok(())

@@ -304,3 +304,26 @@ async fn who_looks_on_while_files_come_and_go_sees_whole_commits() {
     let ((), seen) = tokio::join!(write, look);
     assert!(seen > 5, "{seen} states were seen");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_begins_anew_waits_for_the_file_that_is_being_made() {
+    // S1: clearing up would take the file away from under who writes it, and the next commit would fail.
+    let dir = tempfile::tempdir().unwrap();
+    let store = Sqlite::open(dir.path(), "acme").unwrap();
+    let shape = Shape { version: 1, shared: None, rejected: false, gone: None };
+    let mut lease = begin(&store).await;
+    for round in 0..100 {
+        for rows in [0..90, 90..180, 180..255] {
+            let mut commit = Commit { run_id: "r".to_owned(), ..Commit::default() };
+            let change = |n: u8| LedgerChange { key: key(n), entry: entry(n, &shape) };
+            commit.ledger = rows.map(change).collect();
+            store.commit(&lease, commit).await.unwrap();
+        }
+        if round % 2 == 0 {
+            store.reset(&lease).await.unwrap();
+        } else {
+            drop(lease);
+            lease = begin(&store).await;
+        }
+    }
+}

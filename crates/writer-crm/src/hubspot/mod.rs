@@ -5,6 +5,7 @@ mod classify;
 mod describe;
 mod fault;
 mod options;
+mod read;
 pub mod simulator;
 mod wire;
 mod write;
@@ -15,8 +16,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use flow::{
-    Attribution, Clock, Destination, Error, Kind, Limits, Mode, NullRule, ObjectSchema, Receipt,
-    Removal, Result, Secret, WriteBatch,
+    Attribution, Clock, Destination, Error, Kind, Limits, Mode, NullRule, ObjectSchema, ReadsBack,
+    Receipt, Removal, Result, Secret, WriteBatch,
 };
 use writer::codes::{E2007_DAILY_QUOTA, E2016_CALL, E2017_NOT_OFFERED};
 use writer::options::{Share, Span};
@@ -190,6 +191,10 @@ impl Destination for HubSpot {
         };
         assert_eq!(receipt.outcomes.len(), rows, "one outcome per row");
         Ok(receipt)
+    }
+
+    fn reads_back(&self) -> Option<&dyn ReadsBack> {
+        Some(self)
     }
 }
 

@@ -9,7 +9,8 @@ use writer::encode::{Cells, SecondDecimals, Spelling, push_string};
 use writer::{Reply, Reported};
 
 /// HubSpot takes every value as text: milliseconds in dates with time, several options joined by `;`.
-const SPELLING: Spelling = Spelling { second_decimals: SecondDecimals::Three, list_separator: ";" };
+pub(super) const SPELLING: Spelling =
+    Spelling { second_decimals: SecondDecimals::Three, list_separator: ";" };
 
 /// A body that is likely to fit without growing, per row.
 const ROW_BYTES_GUESS: usize = 256;
