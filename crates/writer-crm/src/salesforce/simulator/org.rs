@@ -158,6 +158,7 @@ impl Records for Org {
 
     fn stats(&self) -> Value {
         self.catch_up();
+        let jobs = self.known_jobs().all.len();
         let stores = self.stores();
         let objects: Map<String, Value> = stores
             .iter()
@@ -170,7 +171,7 @@ impl Records for Org {
                 (name.clone(), counts)
             })
             .collect();
-        json!({ "objects": objects })
+        json!({ "objects": objects, "jobs": jobs })
     }
 
     fn reset(&self) {
