@@ -108,3 +108,12 @@ CREATE TABLE marks (
 
 -- Rows that changed without the change method noticing: only a full compare found them.
 ALTER TABLE runs ADD COLUMN found_only_by_compare INTEGER NOT NULL DEFAULT 0;
+
+-- What was last sent of a row, field by field, for syncs that ask for it (`delivery.remember`, or the guard `max_null_out`).
+CREATE TABLE payloads (
+  sync   INTEGER NOT NULL REFERENCES syncs (id),
+  key    TEXT    NOT NULL,
+  fields BLOB    NOT NULL,  -- the payload's fingerprint, then hashes of its fields, or their values
+  sum    INTEGER NOT NULL,
+  PRIMARY KEY (sync, key)
+) STRICT, WITHOUT ROWID;

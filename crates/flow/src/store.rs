@@ -333,6 +333,8 @@ pub struct Commit {
     pub ledger: Vec<LedgerChange>,
     /// Rows that did not land; an open reject of the same key is replaced.
     pub rejects: Vec<Reject>,
+    /// What is remembered of acknowledged rows' payloads, in a form of the caller's; replaces what was.
+    pub payloads: Vec<(Key, Vec<u8>)>,
     /// Rows whose open reject is over.
     pub resolved: Vec<Key>,
     /// Rows that are forgotten altogether: their ledger entries are gone after this, whatever `ledger` says.
@@ -394,6 +396,22 @@ pub trait Store: Send + Sync {
 
     /// The ledger entries of these rows, in this order.
     async fn lookup(&self, sync: &str, keys: &[Key]) -> Result<Vec<Option<Entry>>>;
+
+    /// What is remembered of the payloads of these rows, in this order, as [`Commit::payloads`] gave it.
+    async fn payloads(&self, _sync: &str, keys: &[Key]) -> Result<Vec<Option<Vec<u8>>>> {
+        Ok(vec![None; keys.len()])
+    }
+
+    /// The first `rows` remembered payloads of `sync` after the key `after`, in an order of the store's; fewer only at the
+    /// end.
+    async fn payloads_after(
+        &self,
+        _sync: &str,
+        _after: Option<&Key>,
+        _rows: usize,
+    ) -> Result<Vec<(Key, Vec<u8>)>> {
+        Ok(Vec::new())
+    }
 
     /// Rows of `sync` that have a record at the destination, as far as was acknowledged.
     async fn known_rows(&self, sync: &str) -> Result<u64>;

@@ -12,6 +12,7 @@ mod marks;
 mod migrate;
 mod open;
 mod operator;
+mod payloads;
 mod progress;
 mod rejects;
 mod runs;

@@ -154,7 +154,7 @@ impl Sqlite {
 
 fn forget(transaction: &Transaction<'_>, sync: i64) -> Result<()> {
     unconfirmed::forget(transaction, sync)?;
-    for table in ["watermarks", "marks", "backfills", "rejects", "jobs", "job_rows"] {
+    for table in ["watermarks", "marks", "backfills", "rejects", "jobs", "job_rows", "payloads"] {
         transaction
             .execute(&format!("DELETE FROM {table} WHERE sync = ?1"), [sync])
             .during("forgetting the sync's state")?;

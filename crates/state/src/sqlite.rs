@@ -17,7 +17,9 @@ use crate::ledger::{Ledgers, Listed, Rows, stream};
 use crate::progress::{self, Written};
 use crate::syncs::{self, SyncRow};
 use crate::worker::Worker;
-use crate::{codes, directory, jobs, marks, migrate, open, rejects, runs, target, unconfirmed};
+use crate::{
+    codes, directory, jobs, marks, migrate, open, payloads, rejects, runs, target, unconfirmed,
+};
 
 /// A look at a lock takes it for an instant, so a refusal is believed only after some tries.
 const LEASE_TRIES: u32 = 5;
@@ -246,6 +248,29 @@ impl Store for Sqlite {
         Ok(found.unwrap_or_else(|| vec![None; count]))
     }
 
+    async fn payloads(&self, sync: &str, keys: &[Key]) -> Result<Vec<Option<Vec<u8>>>> {
+        let (count, keys) = (keys.len(), keys.to_vec());
+        let found = self
+            .read(sync, move |connection, sync| payloads::of(connection, sync.id, &keys))
+            .await?;
+        Ok(found.unwrap_or_else(|| vec![None; count]))
+    }
+
+    async fn payloads_after(
+        &self,
+        sync: &str,
+        after: Option<&Key>,
+        rows: usize,
+    ) -> Result<Vec<(Key, Vec<u8>)>> {
+        let after = after.cloned();
+        let found = self
+            .read(sync, move |connection, sync| {
+                payloads::page(connection, sync.id, (after.as_ref(), rows))
+            })
+            .await?;
+        Ok(found.unwrap_or_default())
+    }
+
     async fn known_rows(&self, sync: &str) -> Result<u64> {
         let ledgers = self.ledgers.clone();
         let known =
@@ -415,6 +440,7 @@ impl Store for Sqlite {
 fn settle(transaction: &Transaction<'_>, sync: &mut SyncRow, commit: &Commit) -> Result<()> {
     let written = Written { run_id: &commit.run_id, at: commit.at };
     Ledgers::put(transaction, sync, (&commit.ledger, &commit.forgotten))?;
+    payloads::put(transaction, sync.id, (&commit.payloads, &commit.forgotten))?;
     rejects::resolve(transaction, sync.id, &commit.resolved)?;
     rejects::put(transaction, sync.id, &commit.rejects, &written)?;
     unconfirmed::put(transaction, sync.id, (&commit.confirmed, &commit.unconfirmed))?;
