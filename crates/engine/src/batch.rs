@@ -29,6 +29,8 @@ pub(crate) struct Row {
     pub(crate) changed_at: Option<i64>,
     /// What may still change its record.
     pub(crate) doubt: Doubt,
+    /// What is remembered of its payload once it is acknowledged.
+    pub(crate) payload: Option<Vec<u8>>,
     /// The record's own id, when its match value changes and it must be renamed rather than found by the new value.
     /// All rows of a call have one, or none has.
     pub(crate) record_id: Option<String>,

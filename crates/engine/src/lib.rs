@@ -29,6 +29,7 @@ mod plan;
 mod plan_file;
 mod prepare;
 mod preview;
+mod remembered;
 mod removal;
 mod request;
 mod resume;
@@ -55,7 +56,7 @@ pub use preview::{Preview, preview};
 pub use retry::RetryPolicy;
 pub use run::run;
 pub use sync::{
-    Delivery, Ports, Progress, RemovalLimit, Removed, RemovedAction, RunFailure, RunOptions,
-    RunReport, SpoolLimits, Stop, Sync, Watch,
+    Delivery, Ports, Progress, Remember, RemovalLimit, Removed, RemovedAction, RunFailure,
+    RunOptions, RunReport, SpoolLimits, Stop, Sync, Watch,
 };
 pub use weigh::Reason;

@@ -432,6 +432,7 @@ fn row_of(removed: &Removed, (key, prior, _): GoneRow) -> Row {
         record_id: prior.remote_id.clone(),
         prior,
         changed_at: None,
+        payload: None,
         doubt: Doubt::default(),
     }
 }

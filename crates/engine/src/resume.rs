@@ -71,6 +71,7 @@ impl Conductor<'_> {
                 prior: Option::unwrap_or_default(entry),
                 changed_at: row.changed_at,
                 doubt,
+                payload: None,
                 record_id: None,
             }
         };

@@ -301,6 +301,9 @@ impl Settler {
         if row.prior.rejected.is_some() {
             self.next.commit.resolved.push(row.key.clone());
         }
+        if let Some(payload) = row.payload {
+            self.next.commit.payloads.push((row.key.clone(), payload));
+        }
         let entry = Entry {
             acknowledged: Some(row.fingerprint),
             rejected: None,

@@ -17,6 +17,7 @@ use crate::doubt::{Doubt, Doubts};
 use crate::intake::Chunk;
 use crate::known::Known;
 use crate::ownership::{self, Held};
+use crate::remembered;
 use crate::retry::unless_stopped;
 
 /// Rows between two places where a backfill can go on.
@@ -257,6 +258,11 @@ impl Conductor<'_> {
                         fingerprint: mapped.fingerprints[index],
                         prior,
                         changed_at: None,
+                        payload: remembered::of_row(
+                            self.sync.remember(),
+                            &mapped.payload,
+                            (index, mapped.fingerprints[index]),
+                        ),
                         doubt: Doubt::default(),
                         record_id: None,
                     });

@@ -119,6 +119,30 @@ pub struct Delivery {
     pub max_concurrency: Option<usize>,
     /// Stop the run at the first reject.
     pub stop_on_reject: bool,
+    /// What is remembered of an acknowledged payload besides its fingerprint.
+    pub remember: Remember,
+}
+
+/// What is remembered of an acknowledged payload besides its fingerprint, for plans and for the guard `max_null_out`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Remember {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// Which fields had a value, and a hash of each value: which fields change is known.
+    Fields,
+    /// The values: what they were is known, too.
+    Values,
+}
+
+impl Sync {
+    /// What is remembered, since it is asked for or since a guard counts by it.
+    pub(crate) fn remember(&self) -> Remember {
+        match self.guards.max_null_out {
+            Some(_) => self.delivery.remember.max(Remember::Fields),
+            None => self.delivery.remember,
+        }
+    }
 }
 
 /// The outside world of a run.

@@ -15,7 +15,8 @@ use crate::config::file::Place;
 use crate::config::node::{Entry, Node};
 use crate::config::written::{
     ChangesSection, Continuous, DeliverySection, DestinationSection, FirstRun, FollowedTable,
-    Freshness, Guards, LedTable, Name, OnReject, PrivacySection, RemovedSection, Schedule,
+    Freshness, Guards, LedTable, Name, OnReject, PrivacySection, Remember, RemovedSection,
+    Schedule,
 };
 use crate::diagnostic::Diagnostic;
 
@@ -103,6 +104,11 @@ impl Parts {
                 batch_rows: self.delivery.batch_rows,
                 max_concurrency: self.delivery.max_concurrency,
                 stop_on_reject: self.delivery.on_reject == Some(OnReject::Stop),
+                remember: match self.delivery.remember {
+                    None => engine::Remember::Nothing,
+                    Some(Remember::Fields) => engine::Remember::Fields,
+                    Some(Remember::Values) => engine::Remember::Values,
+                },
             },
             compare_every_micros: compare_every,
             guards: engine_guards(&self.guards),

@@ -257,6 +257,9 @@ pub(crate) struct DeliverySection {
     pub(crate) max_concurrency: Option<usize>,
     /// What a rejected row does: `quarantine` keeps it for later, `stop` ends the run.
     pub(crate) on_reject: Option<OnReject>,
+    /// What the state remembers of a delivered row besides a fingerprint, so that plans can show it: `fields` (a hash per
+    /// field: which fields change) or `values` (the values: from what to what).
+    pub(crate) remember: Option<Remember>,
     /// Which of the destination's interfaces is used.
     #[expect(dead_code, reason = "refused before it is read")]
     api: Option<String>,
@@ -276,6 +279,16 @@ pub(crate) enum OnReject {
     Quarantine,
     /// The run ends.
     Stop,
+}
+
+/// What the state remembers of a delivered row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Remember {
+    /// A hash per field.
+    Fields,
+    /// The values.
+    Values,
 }
 
 /// What keeps its order.

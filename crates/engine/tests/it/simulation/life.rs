@@ -124,6 +124,7 @@ impl Life {
                 batch_rows: Some(weather.batch_rows),
                 max_concurrency: Some(weather.concurrency),
                 stop_on_reject: false,
+                remember: engine::Remember::default(),
             },
             compare_every_micros: None,
             guards: Guards::default(),
