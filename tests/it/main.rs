@@ -14,6 +14,7 @@ mod lookups;
 mod main_job;
 mod mirror;
 mod places;
+mod plans;
 mod project;
 mod snapshot;
 mod stress;

@@ -56,6 +56,7 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_name = "NAME", env = "OUTFLOW_ENV", hide_env = true)]
     pub env: Option<String>,
     /// How data is written to stdout: for people; as one JSON object; or as one a line, the last one being the summary.
+    /// A plan also as `markdown`, for a pull request.
     #[arg(
         long,
         global = true,

@@ -19,6 +19,8 @@ pub(crate) enum Format {
     Json,
     /// One JSON object a line; the last one is the summary.
     Ndjson,
+    /// A plan for a pull request.
+    Markdown,
 }
 
 /// When to colour text.
@@ -84,7 +86,12 @@ impl Output {
 
     /// Whether data is for people.
     pub(crate) fn is_text(&self) -> bool {
-        self.format == Format::Text
+        matches!(self.format, Format::Text | Format::Markdown)
+    }
+
+    /// Whether data is for a pull request.
+    pub(crate) fn is_markdown(&self) -> bool {
+        self.format == Format::Markdown
     }
 
     /// Whether notes are left out.
@@ -134,7 +141,7 @@ impl Output {
         match self.format {
             Format::Ndjson => self.write(&format!("{value}\n")),
             Format::Json => self.lock().items.push(value),
-            Format::Text => {}
+            Format::Text | Format::Markdown => {}
         }
     }
 

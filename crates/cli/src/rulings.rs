@@ -140,6 +140,7 @@ pub(crate) fn sentence(guard: Guard, common: &Common, values: bool) -> String {
             format!("{part} have {name} = {value}")
         }
         None if guard == Guard::MaxNullOut => format!("{part} are in {name}"),
+        None if guard == Guard::MaxChanged => format!("{part} differ in {name}"),
         None => format!("{part} are so for {name}"),
     }
 }

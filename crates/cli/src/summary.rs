@@ -80,6 +80,11 @@ pub struct SyncSummary {
     pub plan: Option<PlanSummary>,
     /// With guards: what each of them said before the first request.
     pub guards: Vec<GuardSummary>,
+    /// With `plan`: rows to update by field that changes, as far as it is known.
+    pub fields: BTreeMap<String, u64>,
+    /// With `plan`: rows to update of which nobody knows what changes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fields_unknown: Option<u64>,
     /// With `plan`: rows to send by why: `first`, `data`, `mapping` or `unconfirmed`.
     pub reasons: BTreeMap<String, u64>,
     /// Advice.

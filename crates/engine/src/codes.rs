@@ -260,6 +260,17 @@ pub static G004: Code = Code {
             --allow max_changed`",
 };
 
+/// `max_null_out` does not see every row.
+pub static E4040: Code = Code {
+    id: "E4040",
+    kind: Kind::Failed,
+    title: "`max_null_out` does not see what some rows had before",
+    cause: "The guard counts values that are filled at the destination by what is remembered of the last acknowledged \
+            payload, and where nothing is, by reading the record. These records cannot be read, or what became of \
+            their last request is not known.",
+    remedy: "none is needed: what is sent is remembered from now on, so that the next run sees it",
+};
+
 /// Too many values would be emptied.
 pub static G005: Code = Code {
     id: "G005",
@@ -395,7 +406,7 @@ pub static E4060: Code = Code {
 /// Every code of this crate.
 pub const CODES: &[&Code] = &[
     &E4001, &E4002, &E4003, &E4004, &E4005, &E4006, &E4007, &E4008, &E4020, &E4021, &E4022, &E4023,
-    &E4030, &E4031, &E4032, &E4033, &E4034, &E4035, &E4036, &E4050, &E4055, &E4056, &E4060, &G001,
-    &G002, &G003, &G004, &G005, &G006, &G007, &G008, &G009, &G010, &G011, &G012, &R401, &R402,
-    &R403, &R404,
+    &E4030, &E4031, &E4032, &E4033, &E4034, &E4035, &E4036, &E4040, &E4050, &E4055, &E4056, &E4060,
+    &G001, &G002, &G003, &G004, &G005, &G006, &G007, &G008, &G009, &G010, &G011, &G012, &R401,
+    &R402, &R403, &R404,
 ];

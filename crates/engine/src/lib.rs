@@ -4,6 +4,7 @@ mod absent;
 mod apply;
 mod backfill;
 mod batch;
+mod before;
 mod check;
 pub mod codes;
 mod conductor;
@@ -43,6 +44,7 @@ mod sync;
 mod target;
 mod twins;
 mod weigh;
+mod weight;
 
 pub use apply::apply;
 pub use backfill::{BackfillScope, backfill, retry};
@@ -59,4 +61,4 @@ pub use sync::{
     Delivery, Ports, Progress, Remember, RemovalLimit, Removed, RemovedAction, RunFailure,
     RunOptions, RunReport, SpoolLimits, Stop, Sync, Watch,
 };
-pub use weigh::Reason;
+pub use weight::Reason;

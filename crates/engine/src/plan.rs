@@ -1,11 +1,12 @@
 //! What a run would do now: weighs its rows as a run with guards does, and sends nothing.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use flow::arrow::array::Array;
 use flow::{Error, Finding, Key, Payload, Result, Scope, Watermark, text_at};
-use transform::{Mapped, RunMeta};
+use transform::RunMeta;
 
 use crate::apply::{config_name, planned};
 use crate::diff::Verdict;
@@ -15,7 +16,8 @@ use crate::prepare::{Prepared, mapping_error, prepare, setter};
 use crate::preview::run_meta;
 use crate::request::{Remembered, page, scope_of_plan};
 use crate::target::target;
-use crate::weigh::{Beholder, Ended, Place, Reason, Scale, Weighed, Weight, model_rows};
+use crate::weigh::{Beholder, Compare, Ended, Place, Scale, Weighed, model_rows};
+use crate::weight::{Reason, Weight};
 use crate::{Ports, Removed, Stop, Sync, codes};
 
 /// Rows shown as samples, per operation.
@@ -46,6 +48,10 @@ pub struct Plan {
     pub removed_failed: u64,
     /// Rows to send by why they are.
     pub reasons: Vec<(Reason, u64)>,
+    /// Rows to update by field that changes, the most frequent first.
+    pub fields: Vec<(String, u64)>,
+    /// Rows to update of which nobody knows what changes.
+    pub unknown: u64,
     /// What the guards say.
     pub rulings: Vec<Ruling>,
     /// The stored watermark.
@@ -93,8 +99,8 @@ pub struct PlanRow {
     pub op: PlanOp,
     /// Why.
     pub reason: Reason,
-    /// Field and value; `None` empties the field. Fields that are left alone are not listed.
-    pub fields: Vec<(String, Option<String>)>,
+    /// Its fields, from what to what. Fields that are left alone are not listed.
+    pub fields: Vec<Change>,
 }
 
 /// Rows refused for one reason.
@@ -113,6 +119,8 @@ pub struct RejectGroup {
 pub struct PlanOptions {
     /// Where the exact rows are written, for [`crate::apply`].
     pub out: Option<PathBuf>,
+    /// Compare with the destination's records as they are, not with what is remembered of them.
+    pub live: bool,
     /// Project and environment, by name; a plan is applied where it was made.
     pub origin: String,
     /// How to stop early.
@@ -132,7 +140,8 @@ pub async fn plan(sync: &Sync, ports: &Ports, options: &PlanOptions) -> Result<P
     let counted = model_rows(sync, ports, &scope).await?;
     let meta = run_meta(sync, ports);
     let (stop, whole) = (&options.stop, matches!(scope, Scope::All));
-    let scale = Scale { sync, ports, prepared: &prepared, meta: &meta, stop, stored };
+    let compare = if options.live { Compare::Live } else { Compare::Remembered };
+    let scale = Scale { sync, ports, prepared: &prepared, meta: &meta, stop, stored, compare };
     let mut writing = Writing::new(options.out.as_deref())?;
     let ended = scale.weigh(vec![page(sync, scope, None)], &mut writing).await?;
     let Ended::Complete(mut weight, _) = ended else {
@@ -143,6 +152,7 @@ pub async fn plan(sync: &Sync, ports: &Ports, options: &PlanOptions) -> Result<P
     plan.rulings = weight.rulings(&sync.guards);
     plan.from = stored.map(|stored| stored.watermark);
     plan.findings.clone_from(&prepared.checked.findings);
+    plan.findings.extend(weight.blind(&sync.guards));
     plan.samples = writing.samples;
     plan.samples.extend(removals(sync, (&prepared, &meta), &weight)?);
     if let Some(Removed { limit, .. }) = &sync.removed
@@ -208,6 +218,8 @@ impl Plan {
             removed_ignored: weight.left.ignored,
             removed_failed: weight.left.failed,
             reasons: weight.reasons.iter().map(|(reason, rows)| (*reason, *rows)).collect(),
+            fields: most_first(&weight.fields),
+            unknown: weight.unknown,
             requests: weight.requests,
             rejects: groups
                 .map(|((_, field), (code, rows))| RejectGroup {
@@ -237,7 +249,7 @@ impl<'a> Writing<'a> {
         let op = weighed.op(row);
         if self.samples.iter().filter(|known| known.op == op).count() < SAMPLES {
             let (mapped, reason) = (weighed.mapped, weighed.reasons[row]);
-            let (key, fields) = (mapped.keys[row].clone(), fields(&mapped.payload, row));
+            let (key, fields) = (mapped.keys[row].clone(), weighed.changes[row].clone());
             self.samples.push(PlanRow { key, op, reason, fields });
         }
     }
@@ -259,7 +271,7 @@ impl Beholder for Writing<'_> {
         for place in weighed.places() {
             let Some(planned) = planned(weighed, place) else { continue };
             let values = match place {
-                Place::Mapped(row) if planned.code.is_none() => values(weighed.mapped, row),
+                Place::Mapped(row) => weighed.changes[row].clone(),
                 _ => Vec::new(),
             };
             writer.push(PlannedRow { values, ..planned })?;
@@ -268,19 +280,23 @@ impl Beholder for Writing<'_> {
     }
 }
 
-fn values(mapped: &Mapped, row: usize) -> Vec<Change> {
-    let change = |(field, after)| Change { field, before: None, after };
-    fields(&mapped.payload, row).into_iter().map(change).collect()
-}
-
-fn fields(payload: &Payload, row: usize) -> Vec<(String, Option<String>)> {
+/// What is set in a record, of which nobody asks what it had before.
+fn fields(payload: &Payload, row: usize) -> Vec<Change> {
     let columns = payload.fields.schema_ref().fields().iter().zip(payload.fields.columns());
     columns
         .enumerate()
         .filter(|(column, _)| !payload.is_absent(*column, row))
         .map(|(_, (field, column))| {
-            let value = column.is_valid(row).then(|| text_at(column, row).into_owned());
-            (field.name().clone(), value)
+            let after = column.is_valid(row).then(|| text_at(column, row).into_owned());
+            let field = field.name().clone();
+            Change { field, before: None, filled: None, changed: None, after }
         })
         .collect()
+}
+
+fn most_first(fields: &BTreeMap<String, u64>) -> Vec<(String, u64)> {
+    let mut fields: Vec<(String, u64)> =
+        fields.iter().map(|(field, rows)| (field.clone(), *rows)).collect();
+    fields.sort_by_key(|(_, rows)| std::cmp::Reverse(*rows));
+    fields
 }

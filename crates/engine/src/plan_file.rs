@@ -115,6 +115,10 @@ pub struct Change {
     pub field: String,
     /// Its value at the destination; `None` where nobody knows.
     pub before: Option<Value>,
+    /// Whether it has a value there; `None` where nobody knows.
+    pub filled: Option<bool>,
+    /// Whether the value changes; `None` where nobody knows, and of what differs with every run.
+    pub changed: Option<bool>,
     /// Its value afterwards.
     pub after: Value,
 }
@@ -122,17 +126,11 @@ pub struct Change {
 /// A value as text; `None` is empty.
 pub type Value = Option<String>;
 
-impl Change {
-    /// Whether the value changes; `None` where nobody knows.
-    pub fn changes(&self) -> Option<bool> {
-        self.before.as_ref().map(|before| *before != self.after)
-    }
-}
-
 fn values_field() -> Field {
     let text = |name: &str, nullable| Field::new(name, DataType::Utf8, nullable);
     let fields = Fields::from(vec![
         text("field", false),
+        Field::new("changed", DataType::Boolean, true),
         Field::new("before_known", DataType::Boolean, false),
         text("before", true),
         text("after", true),
@@ -239,7 +237,7 @@ fn to_batch(rows: &[PlannedRow]) -> Result<RecordBatch, ArrowError> {
     let values = StructBuilder::from_fields(fields.clone(), rows.len());
     let mut list = ListBuilder::new(values).with_field(item.clone());
     for row in rows {
-        for Change { field, before, after } in &row.values {
+        for Change { field, before, changed, after, .. } in &row.values {
             let one = list.values();
             let mut put = |index: usize, text: Option<&str>| {
                 if let Some(builder) = one.field_builder::<StringBuilder>(index) {
@@ -247,11 +245,15 @@ fn to_batch(rows: &[PlannedRow]) -> Result<RecordBatch, ArrowError> {
                 }
             };
             put(0, Some(field));
-            put(2, before.as_ref().and_then(Option::as_deref));
-            put(3, after.as_deref());
-            if let Some(builder) = one.field_builder::<BooleanBuilder>(1) {
-                builder.append_value(before.is_some());
-            }
+            put(3, before.as_ref().and_then(Option::as_deref));
+            put(4, after.as_deref());
+            let mut say = |index: usize, truth: Option<bool>| {
+                if let Some(builder) = one.field_builder::<BooleanBuilder>(index) {
+                    builder.append_option(truth);
+                }
+            };
+            say(1, *changed);
+            say(2, Some(before.is_some()));
             one.append(true);
         }
         list.append(true);

@@ -17,8 +17,10 @@ use crate::prepare::{Prepared, prepare};
 use crate::request::{Page, Remembered, is_by_key, mapping_name, page, pages_of_run};
 use crate::settle::Advance;
 use crate::target::target;
-use crate::weigh::{Beholder, Counted, Ended, Kept, Nobody, Scale, model_rows, weighed_page};
-use crate::{Ports, RunFailure, RunOptions, RunReport, Sync, Watch, codes};
+use crate::weigh::{
+    Beholder, Compare, Counted, Ended, Kept, Nobody, Scale, model_rows, weighed_page,
+};
+use crate::{Ports, Remember, RunFailure, RunOptions, RunReport, Sync, Watch, codes};
 
 /// What one execution does, apart from how.
 pub(crate) struct Job {
@@ -272,7 +274,12 @@ async fn guard(
     };
     let (prepared, meta) = (Arc::new(prepared), meta_of(run));
     let (stop, stored) = (&options.stop, stored.as_ref());
-    let scale = Scale { sync, ports, prepared: &prepared, meta: &meta, stop, stored };
+    let compare = match sync.remember() {
+        Remember::Nothing => Compare::No,
+        _ if job.approval.is_some() => Compare::No,
+        _ => Compare::Remembered,
+    };
+    let scale = Scale { sync, ports, prepared: &prepared, meta: &meta, stop, stored, compare };
     let pages = std::mem::take(&mut job.pages);
     let mut verifier = job.approval.as_ref().map(Approval::verifier).transpose()?;
     let beholder: &mut dyn Beholder = match &mut verifier {
@@ -288,7 +295,10 @@ async fn guard(
     known.counts = RunCounts { read, unchanged, parked: read - unchanged, ..RunCounts::default() };
     match verifier {
         Some(verifier) => verifier.verdict()?,
-        None => known.rulings = weight.rulings(guards),
+        None => {
+            known.rulings = weight.rulings(guards);
+            known.findings.extend(weight.blind(guards));
+        }
     }
     stopped(&sync.name, &known.rulings)?;
     job.weighed = Some(kept);

@@ -1,148 +1,44 @@
 //! Weighing: everything a run would do is read, mapped and compared before the first request, and the rows wait in the
 //! spool. A plan is a weighing of which nothing is sent; a run with guards weighs first and then sends the same rows.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use flow::arrow::array::RecordBatch;
-use flow::{Code, Entry, Error, Result, Scope, StoredWatermark, Watermark};
+use flow::{Entry, Error, Result, Scope, StoredWatermark, Watermark};
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 use transform::{Mapped, RunMeta};
 
-use crate::diagnosis::{About, Common, Diagnosis};
+use crate::before::Past;
+use crate::diagnosis::Diagnosis;
 use crate::diff::{self, Verdict};
-use crate::guard::{Counts, Guard, Guards, Ruling, rulings};
 use crate::intake::{Chunk, Facts, Mapping, Reading};
 use crate::known::Known;
-use crate::left::{Left, Noted};
+use crate::left::Noted;
 use crate::ownership;
 use crate::plan::PlanOp;
+use crate::plan_file::Change;
 use crate::prepare::{Prepared, asked};
+use crate::remembered;
 use crate::request::{Page, Part, mapping_name};
 use crate::spool::Spool;
 use crate::twins::{Twins, Wanted};
+use crate::weight::{Reason, Weight};
 use crate::{Ports, Stop, Sync, codes};
 
+/// Remembered payloads looked at in one go.
+const PAGE_ROWS: usize = 10_000;
 /// Mapped batches that wait to be weighed.
 const CHUNKS_WAITING: usize = 2;
 
-/// Why a row would be sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Reason {
-    /// Nothing was acknowledged of it yet.
-    First,
-    /// Its values changed.
-    Data,
-    /// Its values did not change since it was looked at with another mapping.
-    Mapping,
-    /// What became of its last request is not known.
-    Unconfirmed,
-    /// It left the model.
-    Gone,
-}
-
-impl Reason {
-    /// The word in plans.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::First => "first",
-            Self::Data => "data",
-            Self::Mapping => "mapping",
-            Self::Unconfirmed => "unconfirmed",
-            Self::Gone => "gone",
-        }
-    }
-}
-
-/// Rows the mapping or the ledger refuses, by code and field.
-pub(crate) type Groups = BTreeMap<(&'static str, Option<String>), (&'static Code, u64)>;
-
-/// What was weighed. `read = create + update + unchanged + refused()`.
-#[derive(Debug, Default)]
-pub(crate) struct Weight {
-    pub(crate) read: u64,
-    pub(crate) create: u64,
-    pub(crate) update: u64,
-    pub(crate) unchanged: u64,
-    /// Refused by the mapping.
-    pub(crate) invalid: u64,
-    /// Refused before with the same payload.
-    pub(crate) held: u64,
-    /// Another row has the record.
-    pub(crate) conflicts: u64,
-    /// Known rows that left the model.
-    pub(crate) left: Left,
-    /// Filled values that would be emptied, and filled values as last acknowledged.
-    pub(crate) emptied: u64,
-    pub(crate) filled: u64,
-    /// Rows the destination has acknowledged so far.
-    pub(crate) known: u64,
-    /// Rows of the model, where it was counted.
-    pub(crate) model_rows: Option<u64>,
-    /// Write calls, repeats aside.
-    pub(crate) requests: u64,
-    /// Rows whose record is addressed by its id, in calls of their own.
-    renamed: u64,
-    pub(crate) reasons: BTreeMap<Reason, u64>,
-    /// How far the rows would move the watermark.
-    pub(crate) reached: Option<Watermark>,
-    pub(crate) groups: Groups,
-    diagnosis: Diagnosis,
-}
-
-impl Weight {
-    /// Rows that would be rejects whatever the destination says.
-    pub(crate) fn refused(&self) -> u64 {
-        self.invalid + self.held + self.conflicts
-    }
-
-    /// What the rows that a guard stops have in common.
-    pub(crate) fn common(&self, guard: Guard) -> Vec<Common> {
-        let about = match guard {
-            Guard::MaxRemoved => About::Removed,
-            Guard::MaxChanged => About::Changed,
-            Guard::MaxNullOut => About::Emptied,
-            Guard::MaxRejected => About::Refused,
-            Guard::MaxInvalid => About::Invalid,
-            Guard::MinRows | Guard::MaxRequests | Guard::FirstRun => return Vec::new(),
-        };
-        self.diagnosis.common(about)
-    }
-
-    /// How many rows the model has.
-    pub(crate) fn count_model(&mut self, rows: Counted) {
-        self.model_rows = match rows {
-            Counted::ByReading => Some(self.read),
-            Counted::As(rows) => Some(rows),
-            Counted::Never => None,
-        };
-    }
-
-    /// What the guards judge.
-    pub(crate) fn counts(&self) -> Counts {
-        Counts {
-            read: self.read,
-            known: self.known,
-            model_rows: self.model_rows,
-            removed: self.left.due,
-            update: self.update,
-            emptied: self.emptied,
-            filled: self.filled,
-            invalid: self.invalid,
-            refused: self.refused(),
-            requests: self.requests,
-        }
-    }
-
-    /// What the guards say.
-    pub(crate) fn rulings(&self, guards: &Guards) -> Vec<Ruling> {
-        rulings(guards, &self.counts(), |guard| self.common(guard))
-    }
-
-    fn refuse(&mut self, code: &'static Code, field: Option<String>) {
-        self.groups.entry((code.id, field)).or_insert((code, 0)).1 += 1;
-    }
+/// Whether fields are compared with what the destination has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Compare {
+    /// Nobody asks.
+    No,
+    /// With what is remembered.
+    Remembered,
+    /// With the records as they are.
+    Live,
 }
 
 /// How it is known how many rows the model has.
@@ -179,6 +75,8 @@ pub(crate) struct Weighed<'a> {
     pub(crate) entries: &'a [Option<Entry>],
     /// Of every mapped row; says something where the verdict is to send.
     pub(crate) reasons: &'a [Reason],
+    /// Of every mapped row that would be sent: its fields, from what to what. Empty where nobody asks.
+    pub(crate) changes: &'a [Vec<Change>],
 }
 
 /// A row of a batch.
@@ -247,6 +145,8 @@ pub(crate) struct Scale<'a> {
     pub(crate) stop: &'a Stop,
     /// The stored watermark before.
     pub(crate) stored: Option<&'a StoredWatermark>,
+    /// Whether fields are compared, and with what.
+    pub(crate) compare: Compare,
 }
 
 /// Weighed rows.
@@ -305,6 +205,9 @@ impl Scale<'_> {
         }
         spool.replay(false);
         weight.known = self.ports.store.known_rows(&self.sync.name).await?;
+        if weight.emptied > 0 && self.sync.guards.max_null_out.is_some() {
+            weight.filled = self.filled(&weight).await?;
+        }
         let rows_max = self.prepared.limits.rows_max;
         let rows_per_call =
             self.sync.delivery.batch_rows.unwrap_or(rows_max).min(rows_max).max(1) as u64;
@@ -385,17 +288,60 @@ impl Scale<'_> {
             .zip(&chunk.changed_at)
             .map(|(entry, changed_at)| self.reason(entry.as_ref(), *changed_at))
             .collect();
+        let changes = self.changes(mapped, (&verdicts, &entries)).await?;
         let weighed = Weighed {
             rows: chunk.source.num_rows(),
             mapped,
             verdicts: &verdicts,
             entries: &entries,
             reasons: &reasons,
+            changes: &changes,
         };
         weight.count(&weighed, &chunk.source);
         let reached = chunk.position.as_ref().and_then(|position| position.watermark);
         weight.reached = weight.reached.max(reached.map(|reached| reached.min(chunk.clock)));
         beholder.behold(&weighed)
+    }
+
+    /// The fields of every row that would be sent, from what to what.
+    async fn changes(
+        &self,
+        mapped: &Mapped,
+        (verdicts, entries): (&[Verdict], &[Option<Entry>]),
+    ) -> Result<Vec<Vec<Change>>> {
+        if self.compare == Compare::No {
+            return Ok(Vec::new());
+        }
+        let live = self.compare == Compare::Live;
+        let past = Past::new((self.sync, self.ports), self.prepared, live);
+        let before = past.of(mapped, (verdicts, entries)).await?;
+        let sent = verdicts.iter().zip(&before).enumerate();
+        Ok(sent
+            .map(|(row, (verdict, before))| match verdict {
+                Verdict::Send => past.changes(&mapped.payload, (row, before.as_ref())),
+                _ => Vec::new(),
+            })
+            .collect())
+    }
+
+    /// Filled values as last acknowledged, in one pass over what is remembered. Rows of which nothing is remembered
+    /// count as the rows that were looked at do on average.
+    async fn filled(&self, weight: &Weight) -> Result<u64> {
+        let (mut rows, mut filled, mut after) = (0, 0, None);
+        loop {
+            let store = &self.ports.store;
+            let page = store.payloads_after(&self.sync.name, after.as_ref(), PAGE_ROWS).await?;
+            rows += page.len() as u64;
+            filled += page.iter().map(|(_, bytes)| remembered::filled(bytes)).sum::<u64>();
+            let last = page.len() < PAGE_ROWS;
+            after = page.into_iter().next_back().map(|(key, _)| key);
+            if last {
+                let blank = weight.known.saturating_sub(rows) as f64;
+                let (seen, values) = weight.seen_filled;
+                let each = values as f64 / seen.max(1) as f64;
+                return Ok(filled + (blank * each).round() as u64);
+            }
+        }
     }
 
     /// Why a row would be sent, as far as the ledger and the row's watermark can say.
@@ -443,56 +389,4 @@ impl Contest<'_, '_> {
         }
         Ok(())
     }
-}
-
-impl Weight {
-    fn count(&mut self, weighed: &Weighed<'_>, source: &RecordBatch) {
-        let Weighed { mapped, verdicts, reasons, .. } = weighed;
-        self.read += source.num_rows() as u64;
-        let mut about = Vec::new();
-        for (row, verdict) in verdicts.iter().enumerate() {
-            let source_row = mapped.source_rows[row] as usize;
-            match verdict {
-                Verdict::Unchanged { .. } => self.unchanged += 1,
-                // Nothing is left while there is no plan to pick from.
-                Verdict::Left => {}
-                Verdict::Held => {
-                    self.held += 1;
-                    self.refuse(&codes::R403, None);
-                    about.push((source_row, About::Refused));
-                }
-                Verdict::Conflict => {
-                    self.conflicts += 1;
-                    self.refuse(&codes::R401, None);
-                    about.push((source_row, About::Refused));
-                }
-                Verdict::Send => {
-                    *self.reasons.entry(reasons[row]).or_default() += 1;
-                    match weighed.op(row) {
-                        PlanOp::Create | PlanOp::Remove => self.create += 1,
-                        PlanOp::Update => {
-                            self.update += 1;
-                            about.push((source_row, About::Changed));
-                        }
-                    }
-                }
-            }
-        }
-        self.invalid += mapped.rejects.len() as u64;
-        for (reject, row) in mapped.rejects.iter().zip(refused_rows(mapped, source.num_rows())) {
-            self.refuse(reject.code, reject.field.clone());
-            about.extend([(row, About::Invalid), (row, About::Refused)]);
-            if let Some(field) = &reject.field {
-                self.diagnosis.see_field(About::Invalid, field);
-                self.diagnosis.see_field(About::Refused, field);
-            }
-        }
-        self.diagnosis.see(source, &about);
-    }
-}
-
-/// Which rows of the batch the rejects are: those that are not among the mapped ones, in order.
-fn refused_rows(mapped: &Mapped, rows: usize) -> Vec<usize> {
-    let mut sent = mapped.source_rows.iter().peekable();
-    (0..rows).filter(|row| sent.next_if(|next| **next as usize == *row).is_none()).collect()
 }

@@ -398,20 +398,16 @@ pub trait Store: Send + Sync {
     async fn lookup(&self, sync: &str, keys: &[Key]) -> Result<Vec<Option<Entry>>>;
 
     /// What is remembered of the payloads of these rows, in this order, as [`Commit::payloads`] gave it.
-    async fn payloads(&self, _sync: &str, keys: &[Key]) -> Result<Vec<Option<Vec<u8>>>> {
-        Ok(vec![None; keys.len()])
-    }
+    async fn payloads(&self, sync: &str, keys: &[Key]) -> Result<Vec<Option<Vec<u8>>>>;
 
     /// The first `rows` remembered payloads of `sync` after the key `after`, in an order of the store's; fewer only at the
     /// end.
     async fn payloads_after(
         &self,
-        _sync: &str,
-        _after: Option<&Key>,
-        _rows: usize,
-    ) -> Result<Vec<(Key, Vec<u8>)>> {
-        Ok(Vec::new())
-    }
+        sync: &str,
+        after: Option<&Key>,
+        rows: usize,
+    ) -> Result<Vec<(Key, Vec<u8>)>>;
 
     /// Rows of `sync` that have a record at the destination, as far as was acknowledged.
     async fn known_rows(&self, sync: &str) -> Result<u64>;

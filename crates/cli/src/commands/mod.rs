@@ -22,13 +22,17 @@ pub(crate) mod validate;
 
 use crate::args::Command;
 use crate::context::{Context, Outcome};
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
 
 /// Runs a command.
 ///
 /// # Errors
 /// Why it stopped early.
 pub(crate) async fn run(context: &Context, command: &Command) -> Result<Outcome> {
+    if context.output.is_markdown() && !matches!(command, Command::Plan(_)) {
+        let message = format!("`{}` cannot be written as Markdown", command.name());
+        return Err(Failure::usage(message, "`--output markdown` is for `outflow plan`"));
+    }
     match command {
         Command::Init(args) => init::run(context, args),
         Command::Validate(args) => validate::run(context, args).await,

@@ -21,6 +21,7 @@ fn rows(texts: &[usize]) -> Call {
         prior: Entry::default(),
         changed_at: None,
         doubt: Doubt::default(),
+        payload: None,
         record_id: None,
     };
     let columns: [(&str, ArrayRef); 2] = [

@@ -20,8 +20,10 @@ fn header() -> Header {
 }
 
 fn rows(count: u128) -> Vec<PlannedRow> {
-    let value = |before, after: Option<&str>| Change {
+    let value = |before: Option<Value>, after: Option<&str>| Change {
         field: "zażółć".to_owned(),
+        filled: before.as_ref().map(Option::is_some),
+        changed: before.as_ref().map(|before: &Value| before.as_deref() != after),
         before,
         after: after.map(str::to_owned),
     };

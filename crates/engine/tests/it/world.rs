@@ -360,6 +360,7 @@ pub(crate) struct Memory {
     pub(crate) mark: Option<StoredMark>,
     pub(crate) backfills: HashMap<String, BackfillProgress>,
     pub(crate) runs: Vec<RunRecord>,
+    pub(crate) payloads: BTreeMap<Key, Vec<u8>>,
     pub(crate) commits: usize,
     pub(crate) stolen: bool,
     pub(crate) unconfirmed: Vec<Unconfirmed>,
@@ -423,6 +424,23 @@ impl Store for FakeStore {
         Ok(keys.iter().map(|key| memory.ledger.get(key).cloned()).collect())
     }
 
+    async fn payloads(&self, _sync: &str, keys: &[Key]) -> Result<Vec<Option<Vec<u8>>>> {
+        let memory = self.memory();
+        Ok(keys.iter().map(|key| memory.payloads.get(key).cloned()).collect())
+    }
+
+    async fn payloads_after(
+        &self,
+        _sync: &str,
+        after: Option<&Key>,
+        rows: usize,
+    ) -> Result<Vec<(Key, Vec<u8>)>> {
+        let memory = self.memory();
+        let later =
+            memory.payloads.iter().filter(|(key, _)| after.is_none_or(|after| *key > after));
+        Ok(later.take(rows).map(|(key, bytes)| (key.clone(), bytes.clone())).collect())
+    }
+
     async fn known_rows(&self, _sync: &str) -> Result<u64> {
         let known = |entry: &&Entry| entry.match_hash.is_some();
         Ok(self.memory().ledger.values().filter(known).count() as u64)
@@ -484,6 +502,7 @@ impl Store for FakeStore {
             return Err(Error::new(&STOLEN, "another run took over"));
         }
         memory.commits += 1;
+        memory.payloads.extend(commit.payloads);
         for key in commit.resolved {
             memory.rejects.remove(key.as_str());
         }

@@ -24,8 +24,6 @@ const fn any(path: &'static [&'static str], what: &'static str, help: &'static s
     NotYet { path, values: Values::Any, what, help }
 }
 
-const GUARD: &str = "remove it; `outflow plan` shows what a run would do";
-
 const SYNC: &[NotYet] = &[
     any(&["changes", "start"], "`changes.start`", "leave the older rows out in the model's SQL"),
     NotYet {
@@ -47,7 +45,6 @@ const SYNC: &[NotYet] = &[
         what: "`only_on_create`",
         help: "remove the field, or let the sync own it",
     },
-    any(&["guards", "max_null_out"], "the guard `max_null_out`", GUARD),
     NotYet {
         path: &["delivery", "api"],
         values: Values::AllBut("auto"),

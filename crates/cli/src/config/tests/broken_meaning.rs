@@ -152,13 +152,9 @@ fn what_this_version_cannot_do_is_refused_and_never_ignored() {
             &["E0040 syncs/usage.yml:21:17", "E0040 syncs/usage.yml:22:17"],
         ),
         (
-            "a guard by default, once",
+            "a rate by default, once",
             &[
-                (
-                    P,
-                    "    on_reject: quarantine",
-                    "    on_reject: quarantine\n  guards: { max_null_out: 5% }",
-                ),
+                (P, "    on_reject: quarantine", "    on_reject: quarantine\n    rate: 5/s"),
                 (
                     "syncs/b.yml",
                     "",
@@ -167,7 +163,7 @@ fn what_this_version_cannot_do_is_refused_and_never_ignored() {
                         .replace("object: contacts", "object: deals"),
                 ),
             ],
-            &["E0040 outflow.yml:17:13"],
+            &["E0040 outflow.yml:17:5"],
         ),
         (
             "a run without an end of a watermark",

@@ -14,8 +14,8 @@ use serde::{Deserialize, Deserializer, de};
 pub(super) use project::{Backend, ProjectFile, SimulatorOptions, StateSection};
 pub(super) use sync::{
     ChangesSection, Continuous, DeliverySection, DestinationSection, FirstRun, FollowedTable,
-    Freshness, Guards, LedTable, OnReject, PrivacySection, RemovedAction, RemovedSection, Schedule,
-    SyncFile,
+    Freshness, Guards, LedTable, OnReject, PrivacySection, Remember, RemovedAction, RemovedSection,
+    Schedule, SyncFile,
 };
 
 /// The form of names of syncs, connections, environments and variables.

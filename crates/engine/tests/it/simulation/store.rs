@@ -17,6 +17,7 @@ use crate::world::stream::stream;
 #[derive(Default)]
 pub(crate) struct Memory {
     pub(crate) ledger: BTreeMap<Key, (u64, Entry)>,
+    payloads: BTreeMap<Key, Vec<u8>>,
     /// Open rejects by key; rows without a key share the `None`. The code is kept.
     pub(crate) rejects: BTreeMap<Option<Key>, &'static str>,
     pub(crate) watermark: Option<StoredWatermark>,
@@ -187,6 +188,24 @@ impl Store for SimStore {
         self.look("lookup", |memory| keys.iter().map(|key| entry(memory, key)).collect()).await
     }
 
+    async fn payloads(&self, _sync: &str, keys: &[Key]) -> Result<Vec<Option<Vec<u8>>>> {
+        let known = |memory: &Memory, key| memory.payloads.get(key).cloned();
+        self.look("payloads", |memory| keys.iter().map(|key| known(memory, key)).collect()).await
+    }
+
+    async fn payloads_after(
+        &self,
+        _sync: &str,
+        after: Option<&Key>,
+        rows: usize,
+    ) -> Result<Vec<(Key, Vec<u8>)>> {
+        let later = |memory: &Memory| {
+            let later = memory.payloads.iter().filter(|(key, _)| after.is_none_or(|a| *key > a));
+            later.take(rows).map(|(key, bytes)| (key.clone(), bytes.clone())).collect()
+        };
+        self.look("payloads_after", later).await
+    }
+
     async fn known_rows(&self, _sync: &str) -> Result<u64> {
         let known = |(_, entry): &&(u64, Entry)| entry.match_hash.is_some();
         self.look("known_rows", |memory| memory.ledger.values().filter(known).count() as u64).await
@@ -346,7 +365,9 @@ fn settle(state: &mut State, mut commit: Commit) {
         memory.changes += 1;
         memory.ledger.insert(change.key, (memory.changes, change.entry));
     }
+    memory.payloads.extend(commit.payloads);
     for key in commit.forgotten {
+        memory.payloads.remove(&key);
         memory.ledger.remove(&key);
     }
     for key in commit.resolved {
