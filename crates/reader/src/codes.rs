@@ -4,10 +4,12 @@
 use flow::{Code, Kind};
 
 mod changes;
+mod dialects;
 
 pub use crate::adbc::codes::*;
 pub use crate::files::codes::*;
 pub use changes::*;
+pub use dialects::*;
 
 /// Every code of this crate.
 pub const CODES: &[&Code] = &[
@@ -66,6 +68,9 @@ pub const CODES: &[&Code] = &[
     &E1066_NOT_FOLLOWED,
     &E1067_EVERY_ROW,
     &E1068_RETAINED,
+    &E1080_NO_LOG,
+    &E1081_NO_COPY,
+    &E1082_NOT_POSTGRES,
     &E1101_NO_FILES,
     &E1102_UNREADABLE,
     &E1103_NEEDS_SQL,

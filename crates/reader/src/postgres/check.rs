@@ -33,8 +33,16 @@ pub(super) async fn findings(
     let mut found = watermark(model, &view.layout, is_table.then_some(&not_null));
     found.extend(index(session, view).await?);
     found.extend(key(session, view, &not_null).await?);
-    found.extend(unlogged(session, tables).await?);
-    found.extend(login(session, tables).await?);
+    match session.dialect() {
+        dialect if dialect.is_postgres => {
+            found.extend(unlogged(session, tables).await?);
+            found.extend(login(session, tables).await?);
+        }
+        dialect => {
+            let message = format!("the warehouse is {}", dialect.name);
+            found.push(finding(&codes::E1082_NOT_POSTGRES, message));
+        }
+    }
     Ok(found)
 }
 

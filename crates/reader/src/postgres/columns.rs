@@ -7,7 +7,9 @@ use flow::arrow::datatypes::{Schema, SchemaRef};
 use flow::{Changes, ColumnInfo, Error, Model, REMOVED, Result};
 use tokio_postgres::Statement;
 
+use super::dialect::Dialect;
 use super::literal;
+use super::names;
 use super::session::Session;
 use super::types::Carry;
 use crate::codes;
@@ -25,6 +27,8 @@ pub(super) struct Column {
     pub source_type: String,
     /// The checked condition that it is worked out by, where the model has no such column.
     pub computed: Option<String>,
+    /// How the server that has it is asked.
+    pub dialect: &'static Dialect,
 }
 
 impl Column {
@@ -38,18 +42,23 @@ impl Column {
     }
 
     fn projection(&self) -> String {
-        self.carry.projection(&self.expression())
+        self.carry.projection(&self.expression(), self.dialect.text)
     }
 
     /// What rows are ordered and compared by where this column is in the key. Text is compared byte by byte,
     /// as keys are, whatever collation the column has.
     pub(super) fn key_expression(&self) -> String {
+        let (name, dialect) = (self.expression(), self.dialect);
         match self.carry {
-            Carry::Text => format!("{} COLLATE \"C\"", self.expression()),
-            Carry::PaddedText | Carry::ServerText => {
-                format!("{}::text COLLATE \"C\"", self.expression())
+            Carry::Text => dialect.by_bytes(&name),
+            // A cast drops the padding in PostgreSQL, not everywhere.
+            Carry::PaddedText if !dialect.is_postgres => {
+                dialect.by_bytes(&format!("rtrim({name})"))
             }
-            _ => self.expression(),
+            Carry::PaddedText | Carry::ServerText => {
+                dialect.by_bytes(&format!("{name}::{}", dialect.text))
+            }
+            _ => name,
         }
     }
 
@@ -61,14 +70,14 @@ impl Column {
             Carry::Oid => "oid",
             Carry::Float4 => "float4",
             Carry::Float8 => "float8",
-            Carry::Decimal { .. } | Carry::NumericText => "numeric",
+            Carry::Decimal { .. } | Carry::NumericText | Carry::WrittenNumber(_) => "numeric",
             Carry::Uuid => "uuid",
             Carry::Date => "date",
             Carry::Time => "time",
             Carry::Timestamp => "timestamp",
             Carry::TimestampTz => "timestamptz",
             Carry::Bytea => "bytea",
-            _ => "text",
+            _ => self.dialect.text,
         }
     }
 
@@ -90,7 +99,11 @@ pub(super) async fn describe(session: &mut Session, statement: &Statement) -> Re
     if described.is_empty() {
         return Err(Error::new(&codes::E1013_SQL, "the model has no columns"));
     }
-    let types = type_names(session, statement).await?;
+    let dialect = session.dialect();
+    let types = match dialect.is_postgres {
+        true => type_names(session, statement).await?,
+        false => described.iter().map(names::type_name).collect(),
+    };
     let mut seen = HashSet::new();
     let mut columns = Vec::with_capacity(described.len());
     for (column, source_type) in described.iter().zip(types) {
@@ -101,13 +114,14 @@ pub(super) async fn describe(session: &mut Session, statement: &Statement) -> Re
                 format!("the model has more than one column named `{name}`"),
             ));
         }
-        let Some(carry) = Carry::of(column.type_(), column.type_modifier()) else {
+        let carry = Carry::of(column.type_(), column.type_modifier());
+        let Some(carry) = carry.map(|carry| carry.sent_by(dialect)) else {
             let message = format!("column `{name}` has type {source_type}, which has no values");
             let name = literal::readable(name);
             return Err(Error::new(&codes::E1015_TYPE, message)
                 .with_remedy(format!("Cast it in the model: {name}::text AS {name}.")));
         };
-        columns.push(Column { name: name.to_owned(), carry, source_type, computed: None });
+        columns.push(Column { name: name.to_owned(), carry, source_type, computed: None, dialect });
     }
     Ok(columns)
 }
@@ -161,12 +175,14 @@ impl Layout {
             index_of.insert(name.as_str(), columns.len());
             columns.push(column);
         }
+        let dialect = columns.first().map_or_else(Dialect::postgres, |column| column.dialect);
         if let Some(condition) = &model.removed_when {
             columns.push(Column {
                 name: REMOVED.to_owned(),
                 carry: Carry::Bool,
                 source_type: "boolean".to_owned(),
                 computed: Some(condition.clone()),
+                dialect,
             });
         }
         let layout = Self {

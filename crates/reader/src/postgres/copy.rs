@@ -1,25 +1,19 @@
 //! The framing of `COPY ... (FORMAT binary)`: header, tuples, trailer, cut anywhere into chunks.
 
-use flow::arrow::array::RecordBatch;
+use flow::Result;
 use flow::arrow::datatypes::SchemaRef;
-use flow::{Error, Fault, Result};
 
-use super::decode::{Column, Refused};
+use super::rows::{Rows, broken};
 use super::types::Carry;
-use crate::codes;
 
 const SIGNATURE: &[u8; 11] = b"PGCOPY\n\xff\r\n\0";
 
 /// Turns the bytes of one COPY after the other, with the same columns, into batches.
 pub(super) struct Decoder {
-    schema: SchemaRef,
-    columns: Vec<Column>,
+    decoded: Rows,
     /// Start of a tuple whose rest has not arrived.
     carry: Vec<u8>,
     stage: Stage,
-    rows: usize,
-    bytes: usize,
-    faults: Vec<Fault>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -29,35 +23,15 @@ enum Stage {
     Done,
 }
 
-/// Rows that were decoded together.
-pub(super) struct Decoded {
-    pub(super) rows: RecordBatch,
-    pub(super) faults: Vec<Fault>,
-}
-
 impl Decoder {
     /// A decoder for these columns, which the fields of `schema` name.
     pub(super) fn new<'a>(schema: SchemaRef, carries: impl Iterator<Item = &'a Carry>) -> Self {
-        let columns = carries.map(Column::new).collect();
-        Self {
-            schema,
-            columns,
-            carry: Vec::new(),
-            stage: Stage::Header,
-            rows: 0,
-            bytes: 0,
-            faults: Vec::new(),
-        }
+        Self { decoded: Rows::new(schema, carries), carry: Vec::new(), stage: Stage::Header }
     }
 
-    /// Rows decoded since the last batch.
-    pub(super) fn rows(&self) -> usize {
-        self.rows
-    }
-
-    /// Bytes decoded since the last batch.
-    pub(super) fn bytes(&self) -> usize {
-        self.bytes
+    /// What was decoded since the last batch.
+    pub(super) fn rows(&mut self) -> &mut Rows {
+        &mut self.decoded
     }
 
     /// Decodes what is complete and keeps the rest.
@@ -76,22 +50,6 @@ impl Decoder {
         carry.drain(..used);
         self.carry = carry;
         Ok(())
-    }
-
-    /// The decoded rows; `None` when there are none.
-    ///
-    /// # Errors
-    /// `E1024` for text that is not UTF-8.
-    pub(super) fn take(&mut self) -> Result<Option<Decoded>> {
-        if self.rows == 0 {
-            return Ok(None);
-        }
-        let arrays = self.columns.iter_mut().map(Column::finish).collect::<Result<Vec<_>, _>>();
-        let rows = arrays.and_then(|arrays| RecordBatch::try_new(self.schema.clone(), arrays));
-        let rows = rows.map_err(|error| broken(&format!("rows that are no batch: {error}")))?;
-        self.rows = 0;
-        self.bytes = 0;
-        Ok(Some(Decoded { rows, faults: std::mem::take(&mut self.faults) }))
     }
 
     /// Ends one COPY, so that the next may begin.
@@ -134,7 +92,7 @@ impl Decoder {
                 if count == -1 {
                     return Ok(Some(2));
                 }
-                if usize::try_from(count) != Ok(self.columns.len()) {
+                if usize::try_from(count) != Ok(self.decoded.width()) {
                     return Err(broken("a row with another number of columns"));
                 }
                 let mut length = 2;
@@ -149,8 +107,7 @@ impl Decoder {
 
     /// Decodes one complete tuple, without its column count.
     fn tuple(&mut self, mut data: &[u8]) -> Result<()> {
-        self.bytes += data.len();
-        for (index, column) in self.columns.iter_mut().enumerate() {
+        for index in 0..self.decoded.width() {
             let (field, rest) = data.split_at_checked(4).ok_or_else(|| broken("a short row"))?;
             data = rest;
             let value = match field_length(field)? {
@@ -162,19 +119,9 @@ impl Decoder {
                 }
                 None => None,
             };
-            match column.append(value) {
-                Ok(()) => {}
-                Err(Refused::Fault(reason)) => {
-                    let column = self.schema.field(index).name().clone();
-                    self.faults.push(Fault { row: self.rows, column, reason });
-                }
-                Err(Refused::Corrupt) => {
-                    let name = self.schema.field(index).name();
-                    return Err(broken(&format!("a value of column {name} of another type")));
-                }
-            }
+            self.decoded.append(index, value)?;
         }
-        self.rows += 1;
+        self.decoded.end_row();
         Ok(())
     }
 }
@@ -202,10 +149,6 @@ fn field_length(field: &[u8]) -> Result<Option<usize>> {
         -1 => Ok(None),
         _ => usize::try_from(length).map(Some).map_err(|_| broken("a field of negative length")),
     }
-}
-
-fn broken(what: &str) -> Error {
-    Error::new(&codes::E1024_PROTOCOL, format!("the warehouse sent {what}"))
 }
 
 #[cfg(test)]
@@ -265,7 +208,7 @@ mod tests {
     }
 
     fn shown(decoder: &mut Decoder) -> Vec<String> {
-        let rows = decoder.take().unwrap().unwrap().rows;
+        let rows = decoder.rows().take().unwrap().unwrap().rows;
         assert_eq!(rows.num_rows(), 2);
         rows.columns().iter().map(|column| text_at(column, 0).into_owned()).collect()
     }
@@ -315,7 +258,7 @@ mod tests {
             let pushed: Result<Vec<()>> =
                 data.chunks(size).map(|chunk| decoder.push(chunk)).collect();
             if pushed.is_ok() {
-                let _ = decoder.take();
+                let _ = decoder.rows().take();
                 let _ = decoder.end();
             }
         }

@@ -15,6 +15,7 @@ use flow::arrow::error::ArrowError;
 use super::numeric::Numeric;
 use super::types::Carry;
 use super::variable::Variable;
+use crate::arrival::number;
 
 /// A larger value is a fault: no destination takes it as a field, and every copy of it costs memory (F23, L2).
 const VALUE_BYTES_MAX: usize = 64 << 20;
@@ -43,6 +44,8 @@ pub(super) enum Column {
     Float8(PrimitiveBuilder<Float64Type>),
     Decimal { values: Decimal128Builder, precision: u8, scale: i8 },
     NumericText(Variable),
+    WrittenDecimal { values: Decimal128Builder, precision: u8, scale: i8 },
+    WrittenNumber(Variable),
     Text(Variable),
     PaddedText(Variable),
     Jsonb(Variable),
@@ -80,6 +83,12 @@ impl Column {
                 scale: *scale,
             },
             Carry::NumericText => Self::NumericText(Variable::new()),
+            Carry::WrittenNumber(Some((precision, scale))) => Self::WrittenDecimal {
+                values: Decimal128Builder::new().with_data_type(carry.data_type()),
+                precision: *precision,
+                scale: *scale,
+            },
+            Carry::WrittenNumber(None) => Self::WrittenNumber(Variable::new()),
             Carry::Text | Carry::ServerText => Self::Text(Variable::new()),
             Carry::PaddedText => Self::PaddedText(Variable::new()),
             Carry::Jsonb => Self::Jsonb(Variable::new()),
@@ -130,6 +139,12 @@ impl Column {
                 }
                 values.end_value();
             }
+            Self::WrittenDecimal { values, precision, scale } => {
+                let number = written(value, *precision, *scale);
+                values.append_option(number.as_ref().ok().copied());
+                number?;
+            }
+            Self::WrittenNumber(values) => values.push(canonical(value)?.as_bytes()),
             Self::Text(values) | Self::Bytea(values) => values.push(value),
             Self::PaddedText(values) => values.push(without_padding(value)),
             Self::Jsonb(values) => match value.split_first() {
@@ -164,8 +179,11 @@ impl Column {
             Self::Oid(values) => null(values),
             Self::Float4(values) => null(values),
             Self::Float8(values) => null(values),
-            Self::Decimal { values, .. } => values.append_null(),
+            Self::Decimal { values, .. } | Self::WrittenDecimal { values, .. } => {
+                values.append_null();
+            }
             Self::NumericText(values)
+            | Self::WrittenNumber(values)
             | Self::Text(values)
             | Self::PaddedText(values)
             | Self::Jsonb(values)
@@ -191,8 +209,11 @@ impl Column {
             Self::Oid(values) => Arc::new(values.finish()),
             Self::Float4(values) => Arc::new(values.finish()),
             Self::Float8(values) => Arc::new(values.finish()),
-            Self::Decimal { values, .. } => Arc::new(values.finish()),
+            Self::Decimal { values, .. } | Self::WrittenDecimal { values, .. } => {
+                Arc::new(values.finish())
+            }
             Self::NumericText(values)
+            | Self::WrittenNumber(values)
             | Self::Text(values)
             | Self::PaddedText(values)
             | Self::Jsonb(values)
@@ -274,9 +295,30 @@ fn int(value: &[u8], at: usize) -> Result<i32, Refused> {
     value.get(at..at + 4).map_or(Err(Refused::Corrupt), bytes).map(i32::from_be_bytes)
 }
 
+fn misfit(what: &str, (precision, scale): (u8, i8)) -> Refused {
+    Refused::Fault(format!("{what} does not fit numeric({precision},{scale})"))
+}
+
+/// The one text of a number that the server wrote.
+fn canonical(value: &[u8]) -> Result<String, Refused> {
+    let text = std::str::from_utf8(value).map_err(|_| Refused::Corrupt)?;
+    number::canonical(text).map_err(|_| Refused::Corrupt)
+}
+
+/// A number that the server wrote, times 10^scale.
+fn written(value: &[u8], precision: u8, scale: i8) -> Result<i128, Refused> {
+    let text = canonical(value)?;
+    let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
+    let zeros = usize::try_from(scale).ok().and_then(|scale| scale.checked_sub(fraction.len()));
+    let digits = zeros.map(|zeros| format!("{whole}{fraction}{}", "0".repeat(zeros)));
+    digits
+        .and_then(|digits| digits.parse::<i128>().ok())
+        .filter(|number| number.unsigned_abs() < 10_u128.pow(u32::from(precision)))
+        .ok_or_else(|| misfit("a value", (precision, scale)))
+}
+
 fn decimal(value: &[u8], precision: u8, scale: i8) -> Result<i128, Refused> {
-    let fault =
-        |what: &str| Refused::Fault(format!("{what} does not fit numeric({precision},{scale})"));
+    let fault = |what: &str| misfit(what, (precision, scale));
     match Numeric::parse(value).ok_or(Refused::Corrupt)? {
         Numeric::Special(text) => Err(fault(text)),
         Numeric::Finite(number) => number
@@ -292,6 +334,11 @@ fn date(days: i32) -> Result<i32, Refused> {
         return Ok(days);
     }
     days.checked_add(EPOCH_DAYS).filter(|days| *days < i32::MAX).ok_or(Refused::Corrupt)
+}
+
+/// The moment of a timestamp's binary form, in microseconds since 1970.
+pub(super) fn timestamp_of(value: &[u8]) -> Option<i64> {
+    timestamp(i64::from_be_bytes(value.try_into().ok()?)).ok()
 }
 
 /// Microseconds since 1970; the infinities are the ends of the range there as here.

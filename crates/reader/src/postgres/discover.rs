@@ -3,6 +3,7 @@
 use flow::{ColumnInfo, Relation, Result};
 
 use super::columns::{ALIAS, Column, describe};
+use super::names;
 use super::relation;
 use super::session::Session;
 
@@ -17,6 +18,9 @@ pub(super) async fn relations(session: &mut Session) -> Result<Vec<(String, Vec<
             AND (pg_catalog.has_table_privilege(c.oid, 'SELECT') \
                 OR pg_catalog.has_any_column_privilege(c.oid, 'SELECT')) \
         ORDER BY n.nspname, c.relname";
+    if !session.dialect().is_postgres {
+        return names::relations(session).await;
+    }
     let rows = session.query(SQL, &[], "listing tables and views").await?;
     Ok(rows.iter().map(|row| (row.get(0), Vec::new())).collect())
 }

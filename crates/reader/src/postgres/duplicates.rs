@@ -7,9 +7,9 @@ use flow::{Error, Key, Result, Scope};
 
 use super::columns::{Column, Layout};
 use super::query::Query;
-use super::read::Stream;
 use super::relation::Target;
 use super::session::Session;
+use super::stream::Stream;
 use super::types::Carry;
 use crate::codes;
 
@@ -46,6 +46,7 @@ pub(super) async fn find(session: &mut Session, query: &Query<'_>, scope: &Scope
         carry: Carry::Bool,
         source_type: "boolean".to_owned(),
         computed: None,
+        dialect: query.dialect,
     });
     let layout = Layout { columns, keys, watermark: None };
     let mut stream = Stream::new(&layout, 8192);

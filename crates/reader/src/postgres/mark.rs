@@ -54,6 +54,9 @@ impl Server {
             FROM unnest(ARRAY['pg_control_system()', 'pg_control_checkpoint()', 'pg_current_snapshot()', \
                 'pg_walfile_name(pg_lsn)', 'pg_current_wal_insert_lsn()']) AS u(name) \
             JOIN pg_catalog.pg_proc AS p ON p.oid = pg_catalog.to_regprocedure('pg_catalog.' || u.name)";
+        if !session.dialect().is_postgres {
+            return Ok(false);
+        }
         let rows = session.query(SQL, &[], "asking what the server knows of its snapshots").await?;
         Ok(rows.first().is_some_and(|row| row.get(0)))
     }

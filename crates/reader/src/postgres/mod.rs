@@ -1,5 +1,6 @@
 //! PostgreSQL as a warehouse: one read-only snapshot per read, COPY BINARY decoded straight into Arrow.
 #![doc = include_str!("TYPES.md")]
+#![doc = include_str!("DIALECTS.md")]
 
 mod address;
 mod check;
@@ -7,24 +8,28 @@ mod columns;
 mod connect;
 mod copy;
 mod decode;
+mod dialect;
 mod discover;
 mod duplicates;
 mod errors;
 mod literal;
 mod log;
 mod mark;
+mod names;
 mod numeric;
 mod options;
 mod query;
 mod read;
 mod relation;
+mod rows;
 mod session;
 mod source;
 pub(crate) mod sql;
+mod stream;
 mod thread;
 mod tls;
 mod types;
 mod variable;
 
-pub use options::{Options, Span, Tls};
+pub use options::{Options, ReadBy, Span, Tls};
 pub use source::Postgres;

@@ -40,6 +40,9 @@ pub struct Options {
     /// Whether the session's `application_name` carries project and sync. Default: true.
     #[serde(default = "yes")]
     pub query_tag: bool,
+    /// What rows are read by. Default: `copy`, and `query` where the server has no COPY to the client.
+    #[serde(default)]
+    pub read_by: Option<ReadBy>,
     /// Most rows of one batch in memory. Default: 8192.
     #[serde(default = "batch_rows")]
     #[schemars(range(min = 1, max = 1_000_000))]
@@ -58,6 +61,16 @@ pub enum Tls {
     RequireUnverified,
     /// Clear text.
     Off,
+}
+
+/// What rows are read by. Both give the same rows in the same memory; `copy` is faster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ReadBy {
+    /// `COPY (SELECT ...) TO STDOUT`.
+    Copy,
+    /// The rows of the query itself, for servers and poolers that have no COPY to the client.
+    Query,
 }
 
 /// A length of time as written in project files: `500ms`, `10s`, `5m`, `2h`, `1d`.

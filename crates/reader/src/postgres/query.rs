@@ -3,7 +3,9 @@
 use flow::{Error, Key, Position, Result, Scope, Watermark};
 
 use super::columns::{Column, Layout};
+use super::dialect::Dialect;
 use super::literal;
+use super::types::Carry;
 use crate::codes;
 
 /// One statement of a read. A read by watermark has two: rows with a place on the progress column, then those
@@ -24,6 +26,8 @@ pub(super) struct Query<'a> {
     pub layout: &'a Layout,
     /// Whether a key column may be NULL; then rows without a key sort last and must not be skipped.
     pub keys_nullable: bool,
+    /// How the server is asked.
+    pub dialect: &'static Dialect,
     /// Rows for which this holds come in a read since a watermark too, wherever they are on the progress column.
     pub late: Option<String>,
 }
@@ -91,7 +95,10 @@ impl Query<'_> {
         let name = column.expression();
         let since =
             from.map(|from| format!("{name} >= {}", literal::watermark(from, &column.carry)));
-        let finite = format!("{name} > '-infinity'");
+        let finite = match self.dialect.has_infinity {
+            true => format!("{name} > '-infinity'"),
+            false => format!("{name} IS NOT NULL"),
+        };
         let after_key = after.map(|position| self.key_after(&position.key));
         let unplaced = |after: Option<String>| Part {
             filter: all_of([Some(format!("({})", self.unplaced(column, from))), after]),
@@ -114,7 +121,10 @@ impl Query<'_> {
         let late = self.late.as_ref().zip(from).map_or(String::new(), |(late, from)| {
             format!(" OR ({name} < {} AND {late})", literal::watermark(from, &column.carry))
         });
-        format!("{name} IS NULL OR {name} = '-infinity'{late}")
+        match self.dialect.has_infinity {
+            true => format!("{name} IS NULL OR {name} = '-infinity'{late}"),
+            false => format!("{name} IS NULL{late}"),
+        }
     }
 
     /// Rows in the order of the watermark, equal ones by key.
@@ -130,7 +140,7 @@ impl Query<'_> {
     fn after(&self, column: &Column, position: &Position) -> String {
         let at = position.watermark.unwrap_or(Watermark::NEG_INFINITY);
         let (name, at) = (column.expression(), literal::watermark(at, &column.carry));
-        if self.keys_nullable {
+        if self.keys_nullable || !self.dialect.rows {
             let keys = self.key_after(&position.key);
             return format!("({name} > {at} OR ({name} = {at} AND {keys}))");
         }
@@ -144,7 +154,7 @@ impl Query<'_> {
     fn key_after(&self, key: &Key) -> String {
         let values = self.key_values(key);
         let columns: Vec<&Column> = self.layout.key_columns().collect();
-        if !self.keys_nullable {
+        if !self.keys_nullable && self.dialect.rows {
             let keys: Vec<String> = columns.iter().map(|key| key.key_expression()).collect();
             return format!("({}) > ({})", keys.join(", "), values.join(", "));
         }
@@ -164,17 +174,25 @@ impl Query<'_> {
         let value = |(index, column): (usize, &Column)| {
             let part = parts.get(index).map_or("", String::as_str);
             let text = literal::key_text(part, &column.carry).unwrap_or_default();
-            format!("{}::{}", literal::string(&text), column.key_type())
+            format!("{}::{}", self.dialect.string(&text), column.key_type())
         };
         self.layout.key_columns().enumerate().map(value).collect()
     }
 
     fn key_order(&self) -> String {
-        self.layout.key_columns().map(Column::key_expression).collect::<Vec<_>>().join(", ")
+        // Not every server takes NULL for larger than everything else.
+        let order = |key: &Column| match self.dialect.is_postgres {
+            true => key.key_expression(),
+            false => format!("{} IS NULL, {}", key.expression(), key.key_expression()),
+        };
+        self.layout.key_columns().map(order).collect::<Vec<_>>().join(", ")
     }
 
     /// Rows whose key is one of these. A text that is no value of the column's type is no row's key.
     fn key_among(&self, keys: &[Key]) -> String {
+        if !self.dialect.rows {
+            return self.key_is_one_of(keys);
+        }
         let columns: Vec<&Column> = self.layout.key_columns().collect();
         let mut texts: Vec<Vec<String>> = vec![Vec::new(); columns.len()];
         for key in keys {
@@ -213,6 +231,35 @@ impl Query<'_> {
         format!("({plain}) IN {set} AND ({}) IN {set}", list(Column::key_expression))
     }
 
+    /// As [`Query::key_among`], without arrays and row constructors.
+    fn key_is_one_of(&self, keys: &[Key]) -> String {
+        let columns: Vec<&Column> = self.layout.key_columns().collect();
+        let value = |(column, part): (&&Column, &String)| {
+            let text = literal::key_text(part, &column.carry)?;
+            Some((column.key_expression(), self.dialect.string(&text), column.key_type()))
+        };
+        let whole = |key: &Key| -> Option<Vec<(String, String, &str)>> {
+            let parts = key.parts();
+            (parts.len() == columns.len())
+                .then(|| columns.iter().zip(&parts).map(value).collect())
+                .flatten()
+        };
+        let wanted: Vec<Vec<(String, String, &str)>> = keys.iter().filter_map(whole).collect();
+        if wanted.is_empty() {
+            return "false".to_owned();
+        }
+        if let [column] = columns[..] {
+            let values = wanted.iter().flatten().map(|(_, text, kind)| format!("{text}::{kind}"));
+            let values = values.collect::<Vec<_>>().join(", ");
+            return format!("{} IN ({values})", column.key_expression());
+        }
+        let one = |key: &Vec<(String, String, &str)>| {
+            let parts = key.iter().map(|(name, text, kind)| format!("{name} = {text}::{kind}"));
+            format!("({})", parts.collect::<Vec<_>>().join(" AND "))
+        };
+        format!("({})", wanted.iter().map(one).collect::<Vec<_>>().join(" OR "))
+    }
+
     /// The whole statement of a part; a LIMIT may follow.
     pub(super) fn select(&self, part: &Part) -> String {
         let filter = match part.filter.is_empty() {
@@ -229,6 +276,13 @@ impl Query<'_> {
     pub(super) fn inspection(&self, scope: &Scope) -> String {
         let keys: Vec<String> = self.layout.key_columns().map(Column::key_expression).collect();
         let keys = keys.join(", ");
+        let selected = self.layout.key_columns().map(|key| match key.carry {
+            Carry::WrittenNumber(_) => {
+                key.carry.projection(&key.key_expression(), self.dialect.text)
+            }
+            _ => key.key_expression(),
+        });
+        let selected = selected.collect::<Vec<_>>().join(", ");
         let present =
             self.layout.key_columns().map(|key| format!("{} IS NOT NULL", key.key_expression()));
         let present = present.collect::<Vec<_>>().join(" AND ");
@@ -247,7 +301,7 @@ impl Query<'_> {
             _ => String::new(),
         };
         format!(
-            "SELECT {keys}, {twin} AS twin FROM {from}{filter} GROUP BY {keys} \
+            "SELECT {selected}, {twin} AS twin FROM {from}{filter} GROUP BY {keys} \
              HAVING {twin}{unplaced}"
         )
     }
@@ -259,3 +313,6 @@ fn all_of<const N: usize>(conditions: [Option<String>; N]) -> String {
         conditions.into_iter().flatten().filter(|condition| !condition.is_empty()).collect();
     conditions.join(" AND ")
 }
+
+#[cfg(test)]
+mod tests;

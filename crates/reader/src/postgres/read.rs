@@ -1,110 +1,21 @@
 //! A read in progress: one snapshot, decoded as it arrives, handed over batch by batch.
 
-use std::future::poll_fn;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use flow::arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use flow::arrow::datatypes::{DataType, Date32Type, TimestampMicrosecondType};
 use flow::{Batch, Key, Position, Result, Watermark};
-use futures::Stream as _;
 use tokio::sync::mpsc;
-use tokio_postgres::CopyOutStream;
 
 use super::columns::Layout;
-use super::copy::{Decoded, Decoder};
-use super::errors::classify;
+use super::names::{self, Named};
 use super::query::Part;
 use super::relation::{Stored, generation, replaced};
-use super::session::{Session, no_progress};
+use super::session::Session;
+use super::stream::Stream;
 use crate::handover::Event;
 
-/// A batch is handed over when it has so many bytes of rows, even if few of them.
-const BATCH_BYTES_MAX: usize = 4 << 20;
 const DAY_MICROS: i64 = 86_400_000_000;
-
-/// The rows of one COPY after the other as batches.
-pub(super) struct Stream {
-    decoder: Decoder,
-    batch_rows: usize,
-    copy: Option<Pin<Box<CopyOutStream>>>,
-    doing: &'static str,
-    /// Chunks received; tells a slow server from a silent one.
-    received: u64,
-}
-
-impl Stream {
-    pub(super) fn new(layout: &Layout, batch_rows: usize) -> Self {
-        let carries = layout.columns.iter().map(|column| &column.carry);
-        let decoder = Decoder::new(layout.schema(), carries);
-        Self { decoder, batch_rows, copy: None, doing: "reading", received: 0 }
-    }
-
-    /// Starts the COPY of a SELECT.
-    pub(super) async fn start(
-        &mut self,
-        session: &mut Session,
-        select: &str,
-        doing: &'static str,
-    ) -> Result<()> {
-        let sql = format!("COPY ({select}) TO STDOUT (FORMAT binary)");
-        self.copy = Some(Box::pin(session.copy_out(&sql, doing).await?));
-        self.doing = doing;
-        Ok(())
-    }
-
-    /// The next rows; `None` after the last, when the COPY's trailer has arrived (R3).
-    pub(super) async fn next(&mut self, session: &mut Session) -> Result<Option<Decoded>> {
-        let limit = session.progress_timeout();
-        while self.copy.is_some() {
-            let before = self.received;
-            match tokio::time::timeout(limit, poll_fn(|context| self.fill(session, context))).await
-            {
-                Ok(filled) => {
-                    filled?;
-                    if let Some(decoded) = self.decoder.take()? {
-                        return Ok(Some(decoded));
-                    }
-                }
-                Err(_) if self.received > before => {}
-                Err(_) => return Err(no_progress(limit, self.doing)),
-            }
-        }
-        Ok(None)
-    }
-
-    /// Decodes what has arrived until a batch is full or the COPY ends; no task switch per row.
-    fn fill(&mut self, session: &mut Session, context: &mut Context<'_>) -> Poll<Result<()>> {
-        while let Some(copy) = self.copy.as_mut() {
-            let mut polled = copy.as_mut().poll_next(context);
-            if polled.is_pending() {
-                session.advance(context);
-                polled = copy.as_mut().poll_next(context);
-            }
-            match polled {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(Some(Ok(chunk))) => {
-                    self.received += 1;
-                    self.decoder.push(&chunk)?;
-                    if self.decoder.rows() >= self.batch_rows
-                        || self.decoder.bytes() >= BATCH_BYTES_MAX
-                    {
-                        break;
-                    }
-                }
-                Poll::Ready(Some(Err(error))) => {
-                    return Poll::Ready(Err(classify(&error, self.doing)));
-                }
-                Poll::Ready(None) => {
-                    self.copy = None;
-                    self.decoder.end()?;
-                }
-            }
-        }
-        Poll::Ready(Ok(()))
-    }
-}
 
 /// Everything a read needs once it is open.
 pub(super) struct Plan {
@@ -115,6 +26,8 @@ pub(super) struct Plan {
     pub batch_rows: usize,
     pub tables: Vec<(String, String)>,
     pub generation: Vec<Stored>,
+    /// Where tables are known by name only, the one that the name meant before the snapshot.
+    pub named: Option<Named>,
     /// Called at a clean end.
     pub finished: Box<dyn FnOnce()>,
 }
@@ -153,6 +66,9 @@ async fn read_parts(mut plan: Plan, sender: &mpsc::Sender<Result<Event>>) -> Res
         return Err(replaced(&changed.0.quoted()));
     }
     plan.session.commit().await?;
+    if let Some(named) = &plan.named {
+        names::check(&mut plan.session, named).await?;
+    }
     plan.session.end().await;
     (plan.finished)();
     Ok(())

@@ -5,6 +5,7 @@ use tokio_postgres::Row;
 
 use super::columns::ALIAS;
 use super::literal;
+use super::names::{self, Name};
 use super::session::{AnyText, Session};
 use super::sql;
 use crate::codes;
@@ -18,6 +19,8 @@ pub(super) struct Target {
     pub table: Option<Table>,
     /// For messages: the table's name, quoted where it must be, or "the model's SQL".
     pub label: String,
+    /// The table's name, where it is known by nothing else.
+    pub name: Option<Name>,
 }
 
 /// A table or view as the catalog has it.
@@ -55,6 +58,7 @@ fn quoted(schema: &str, name: &str) -> String {
 /// single SELECT.
 pub(super) async fn resolve(session: &mut Session, relation: &Relation) -> Result<Target> {
     match relation {
+        Relation::Table(name) if !session.dialect().is_postgres => names::resolve(name),
         Relation::Table(name) => resolve_table(session, name).await,
         Relation::Sql(text) => resolve_sql(session, text).await,
     }
@@ -83,6 +87,7 @@ async fn resolve_table(session: &mut Session, written: &str) -> Result<Target> {
         from: format!("{label} AS {ALIAS}"),
         table: Some(Table { oid: row.get(0), kind }),
         label,
+        name: None,
     })
 }
 
@@ -125,6 +130,7 @@ async fn resolve_sql(session: &mut Session, text: &str) -> Result<Target> {
         from: format!("(\n{text}\n) AS {ALIAS}"),
         table: None,
         label: "the model's SQL".to_owned(),
+        name: None,
     })
 }
 
@@ -138,8 +144,12 @@ pub(super) async fn check_condition(
         return Err(Error::new(&codes::E1013_SQL, "the condition is empty"));
     }
     let doing = "checking the condition";
-    // Brackets and parentheses around the same text: unbalanced text fits into one of them at most.
-    for (open, close) in [("(ARRAY[", "])[1]"), ("(", ")")] {
+    // Two kinds of brackets around the same text: unbalanced text fits into one of them at most.
+    let brackets = match session.dialect().rows {
+        true => ("(ARRAY[", "])[1]"),
+        false => ("CASE WHEN", "THEN true END"),
+    };
+    for (open, close) in [brackets, ("(", ")")] {
         let sql = format!("SELECT 1 FROM {} WHERE {open}\n{text}\n{close}", target.from);
         let statement = session.prepare(&sql, doing).await?;
         if !statement.params().is_empty() {
@@ -186,6 +196,9 @@ pub(super) async fn tables_under(
     session: &mut Session,
     select: &str,
 ) -> Result<Vec<(String, String)>> {
+    if !session.dialect().is_postgres {
+        return Ok(Vec::new());
+    }
     let sql = format!("EXPLAIN (VERBOSE, COSTS OFF, FORMAT JSON) {select}");
     let rows = session.query(&sql, &[], "planning the read").await?;
     let mut found = Vec::new();
@@ -232,6 +245,9 @@ pub(super) async fn lockable(
         WHERE (u.r IS NOT NULL OR c.oid = $3) AND c.relkind IN ('r', 'p', 'v') \
             AND pg_catalog.has_table_privilege(c.oid, 'SELECT') \
         ORDER BY c.oid";
+    if !session.dialect().is_postgres {
+        return Ok(Vec::new());
+    }
     let (schemas, names) = split(tables);
     let oid = target.table.as_ref().map_or(0, |table| table.oid);
     let rows = session.query(SQL, &[&schemas, &names, &oid], "finding what to lock").await?;
@@ -260,6 +276,9 @@ pub(super) async fn generation(
             JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace) \
             ON n.nspname = u.s AND c.relname = u.r \
         ORDER BY u.s, u.r";
+    if tables.is_empty() {
+        return Ok(Vec::new());
+    }
     let (schemas, names) = split(tables);
     let rows = session.query(SQL, &[&schemas, &names], "checking the tables' generation").await?;
     rows.iter().map(stored).collect()
@@ -284,20 +303,10 @@ mod tests {
     use support::{Database, Postgres, connect};
 
     use super::*;
-    use crate::postgres::Options;
-    use crate::postgres::connect::Connector;
-    use crate::postgres::session::Settings;
 
     /// A reading transaction whose snapshot is taken and that, unlike a real read, locked nothing.
     async fn unlocked(database: &Database) -> Session {
-        let options = serde_json::json!({ "url": database.url });
-        let serde_json::Value::Object(options) = options else { panic!("an object") };
-        let args = crate::OpenArgs::new("warehouse", options.clone());
-        let options = Options::parse("warehouse", options).unwrap();
-        let connector = Connector::new(&args, &options).unwrap();
-        let mut session = Session::connect(&connector, &Settings::of(&options), Default::default())
-            .await
-            .unwrap();
+        let mut session = Session::of(&database.url).await;
         session.begin_reading(&[]).await.unwrap();
         session.query("SELECT 1", &[], "taking the snapshot").await.unwrap();
         session

@@ -5,55 +5,36 @@ use std::task::Context;
 use std::time::Duration;
 
 use flow::{Error, Result, Retry};
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{FromSql, ToSql, Type};
-use tokio_postgres::{Client, CopyOutStream, Row, Statement};
+use tokio_postgres::{Client, CopyOutStream, Row, RowStream, SimpleQueryMessage, Statement};
 use tokio_util::task::TaskTracker;
 
 use super::connect::{Connection, Connector};
+use super::dialect::{Dialect, Timeouts};
 use super::errors::{classify, classify_sql};
-use super::literal;
-use super::options::Options;
+use super::options::{Options, ReadBy};
 use crate::codes;
 
 /// How the server treats our transaction.
 #[derive(Debug, Clone)]
 pub(super) struct Settings {
-    statement_timeout: Duration,
-    lock_timeout: Duration,
-    idle_timeout: Duration,
+    timeouts: Timeouts,
     progress_timeout: Duration,
+    read_by: Option<ReadBy>,
 }
 
 impl Settings {
     pub(super) fn of(options: &Options) -> Self {
         Self {
-            statement_timeout: options.statement_timeout.0,
-            lock_timeout: options.lock_timeout.0,
-            idle_timeout: options.idle_timeout.0,
+            timeouts: Timeouts {
+                statement: options.statement_timeout.0,
+                lock: options.lock_timeout.0,
+                idle: options.idle_timeout.0,
+            },
             progress_timeout: options.progress_timeout.0,
+            read_by: options.read_by,
         }
-    }
-
-    /// Opens a transaction. None of these statements takes the snapshot yet, so locks can come first.
-    fn begin(&self, isolation: &str) -> String {
-        let settings = [
-            ("statement_timeout", format!("{}ms", self.statement_timeout.as_millis())),
-            ("lock_timeout", format!("{}ms", self.lock_timeout.as_millis())),
-            ("idle_in_transaction_session_timeout", format!("{}ms", self.idle_timeout.as_millis())),
-            ("client_min_messages", "warning".to_owned()),
-            ("standard_conforming_strings", "on".to_owned()),
-            ("TimeZone", "UTC".to_owned()),
-            ("DateStyle", "ISO, YMD".to_owned()),
-            ("IntervalStyle", "iso_8601".to_owned()),
-            ("extra_float_digits", "1".to_owned()),
-            ("bytea_output", "hex".to_owned()),
-            ("xmlbinary", "base64".to_owned()),
-        ];
-        let mut sql = format!("BEGIN ISOLATION LEVEL {isolation} READ ONLY");
-        for (name, value) in settings {
-            sql.push_str(&format!("; SET LOCAL {name} = {}", literal::string(&value)));
-        }
-        sql
     }
 }
 
@@ -61,29 +42,68 @@ impl Settings {
 pub(super) struct Session {
     connection: Option<Connection>,
     settings: Settings,
+    dialect: &'static Dialect,
     background: TaskTracker,
 }
 
 impl Session {
-    /// Connects; no transaction is open yet. What is left to do after a drop is tracked by `background`.
+    /// Connects, and asks which kind of server this is; no transaction is open yet. What is left to do after a drop is
+    /// tracked by `background`.
+    ///
+    /// # Errors
+    /// `E1081` where rows are to be read by something that the server does not have.
     pub(super) async fn connect(
         connector: &Connector,
         settings: &Settings,
         background: TaskTracker,
     ) -> Result<Self> {
         let connection = connector.connect().await?;
-        Ok(Self { connection: Some(connection), settings: settings.clone(), background })
+        let settings = settings.clone();
+        let dialect = Dialect::postgres();
+        let mut session = Self { connection: Some(connection), settings, dialect, background };
+        session.dialect = Dialect::of(&session.version().await?);
+        match session.settings.read_by {
+            Some(ReadBy::Copy) if !session.dialect.copies => {
+                let message = format!("{} has no COPY to the client", session.dialect.name);
+                Err(Error::new(&codes::E1081_NO_COPY, message))
+            }
+            _ => Ok(session),
+        }
+    }
+
+    /// What the server says it is.
+    async fn version(&mut self) -> Result<String> {
+        const SQL: &str = "BEGIN READ ONLY; SELECT pg_catalog.version(); COMMIT";
+        let doing = "asking what the warehouse is";
+        let said = self.call(doing, async |client| client.simple_query(SQL).await).await?;
+        let said = said.map_err(|error| classify(&error, doing))?;
+        let version = said.iter().find_map(|message| match message {
+            SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+            _ => None,
+        });
+        Ok(version.unwrap_or_default())
+    }
+
+    /// How this server is asked.
+    pub(super) fn dialect(&self) -> &'static Dialect {
+        self.dialect
+    }
+
+    /// What rows are read by.
+    pub(super) fn read_by(&self) -> ReadBy {
+        self.settings.read_by.unwrap_or(self.dialect.read_by)
     }
 
     /// Begins a transaction whose every statement sees the latest committed rows: for looking ahead.
     pub(super) async fn begin_looking(&mut self) -> Result<()> {
-        self.run(&self.settings.begin("READ COMMITTED"), "opening a transaction").await
+        self.run(&self.dialect.begin_looking(self.settings.timeouts), "opening a transaction").await
     }
 
     /// Begins a transaction with one snapshot, which the first query takes; locks the tables before that,
     /// so that a rebuild is waited for instead of being read half (R2).
     pub(super) async fn begin_reading(&mut self, lock: &[String]) -> Result<()> {
-        self.run(&self.settings.begin("REPEATABLE READ"), "opening a transaction").await?;
+        let begin = self.dialect.begin_reading(self.settings.timeouts);
+        self.run(&begin, "opening a transaction").await?;
         if !lock.is_empty() {
             let sql = format!("LOCK TABLE {} IN ACCESS SHARE MODE", lock.join(", "));
             self.run(&sql, "locking the model's tables against a rebuild").await?;
@@ -124,20 +144,42 @@ impl Session {
     /// Describes one statement without running it.
     pub(super) async fn prepare(&mut self, sql: &str, doing: &str) -> Result<Statement> {
         let prepared = self.call(doing, async |client| client.prepare(sql).await).await?;
-        prepared.map_err(|error| classify(&error, doing))
+        prepared.map_err(|error| self.unknown_type(&error).unwrap_or(classify(&error, doing)))
     }
 
     /// As [`Session::prepare`], for the user's own text: errors name line and column in it.
     pub(super) async fn prepare_model(&mut self, sql: &str) -> Result<Statement> {
         let doing = "checking the model's SQL";
         let prepared = self.call(doing, async |client| client.prepare(sql).await).await?;
-        prepared.map_err(|error| classify_sql(&error, doing, sql))
+        let classified = |error| classify_sql(&error, doing, sql);
+        prepared.map_err(|error| self.unknown_type(&error).unwrap_or_else(|| classified(error)))
+    }
+
+    /// What it means when describing a statement ends a transaction that was well before: the driver asked for a type
+    /// that it does not know, in a catalog that is not PostgreSQL's.
+    fn unknown_type(&self, error: &tokio_postgres::Error) -> Option<Error> {
+        let name = self.dialect.name;
+        let is_it = error.code() == Some(&SqlState::IN_FAILED_SQL_TRANSACTION);
+        (is_it && !self.dialect.is_postgres).then(|| {
+            let message = format!("the model has a column of a type that only {name} has");
+            Error::new(&codes::E1015_TYPE, message).with_remedy(format!(
+                "Cast it in the model's SQL to {}; SUPER by json_serialize().",
+                self.dialect.text
+            ))
+        })
     }
 
     /// Starts a COPY. Its stream moves only while the session is [advanced](Session::advance).
     pub(super) async fn copy_out(&mut self, sql: &str, doing: &str) -> Result<CopyOutStream> {
         let copy = self.call(doing, async |client| client.copy_out(sql).await).await?;
         copy.map_err(|error| classify(&error, doing))
+    }
+
+    /// Starts a query, by the extended protocol. As [`Session::copy_out`].
+    pub(super) async fn query_raw(&mut self, sql: &str, doing: &str) -> Result<RowStream> {
+        let none: [&(dyn ToSql + Sync); 0] = [];
+        let rows = self.call(doing, async |client| client.query_raw(sql, none).await).await?;
+        rows.map_err(|error| classify(&error, doing))
     }
 
     /// Moves what can be moved now between socket and streams.
@@ -180,6 +222,19 @@ pub(super) fn no_progress(limit: Duration, doing: &str) -> Error {
         format!("nothing arrived from the warehouse for {limit:?} while {doing}"),
     )
     .with_retry(Retry::Backoff)
+}
+
+#[cfg(test)]
+impl Session {
+    /// A session of a private PostgreSQL, in no transaction yet.
+    pub(super) async fn of(url: &str) -> Self {
+        let options = serde_json::json!({ "url": url }).as_object().cloned().unwrap_or_default();
+        let args = crate::OpenArgs::new("warehouse", options.clone());
+        let options = Options::parse("warehouse", options).expect("options are right");
+        let connector = Connector::new(&args, &options).expect("options are right");
+        let settings = Settings::of(&options);
+        Self::connect(&connector, &settings, TaskTracker::new()).await.expect("it answers")
+    }
 }
 
 /// A column of any type whose binary form is text, such as json.

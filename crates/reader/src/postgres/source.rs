@@ -16,12 +16,14 @@ use super::connect::Connector;
 use super::duplicates::Found;
 use super::log::LogPlan;
 use super::mark::{self, Here, Mark, Server, Todo};
+use super::names::{self, Named};
 use super::options::Options;
 use super::query::Query;
 use super::read::Plan;
 use super::relation::{self, Target};
 use super::session::{Session, Settings};
-use super::{check, discover, duplicates, log, thread};
+use super::stream::Bytes;
+use super::{check, decode, discover, duplicates, log, thread};
 use crate::OpenArgs;
 use crate::codes;
 use crate::handover::Notes;
@@ -79,7 +81,7 @@ impl Postgres {
         }
         let since = Instant::now();
         let mut session = self.connect(background).await?;
-        let Ahead { lock, has_marks, log } = self.look_ahead(&mut session, request).await?;
+        let Ahead { lock, named, has_marks, log } = self.look_ahead(&mut session, request).await?;
         session.begin_reading(&lock).await?;
         let clock = clock(&mut session).await?;
         let view = View::of(&mut session, &request.model, &request.columns).await?;
@@ -90,6 +92,7 @@ impl Postgres {
         let query = Query {
             from: &target.from,
             layout: &layout,
+            dialect: session.dialect(),
             keys_nullable: !layout.key_columns().all(|key| not_null.contains(&key.name)),
             late,
         };
@@ -121,6 +124,7 @@ impl Postgres {
             batch_rows: self.batch_rows,
             tables,
             generation,
+            named,
             finished: Box::new(move || {
                 metrics.warehouse_query(&connection, "read", since.elapsed());
             }),
@@ -156,8 +160,10 @@ impl Postgres {
             }
             _ => None,
         };
+        let number = names::number(session, &view.target).await?;
+        let named = number.map(|number| Named { target: view.target, number });
         session.commit().await?;
-        Ok(Ahead { lock, has_marks, log })
+        Ok(Ahead { lock, named, has_marks, log })
     }
 }
 
@@ -165,6 +171,8 @@ impl Postgres {
 struct Ahead {
     /// Tables to lock.
     lock: Vec<String>,
+    /// Where tables are known by name only, the table that this one is.
+    named: Option<Named>,
     has_marks: bool,
     /// Where the log goes on from, and how much of it is kept back.
     log: Option<(flow::Mark, u64)>,
@@ -258,6 +266,11 @@ impl View {
         model: &Model,
         wanted: &[String],
     ) -> Result<Self> {
+        let dialect = session.dialect();
+        if matches!(model.changes, Changes::Log(_)) && !dialect.is_postgres {
+            let message = format!("{} has no log that can be followed", dialect.name);
+            return Err(Error::new(&codes::E1080_NO_LOG, message));
+        }
         let target = relation::resolve(session, &model.relation).await?;
         if let Some(condition) = &model.removed_when {
             relation::check_condition(session, &target, condition)
@@ -319,7 +332,7 @@ impl Source for Postgres {
         let mut session = self.connect(TaskTracker::new()).await?;
         session.begin_looking().await?;
         let target = relation::resolve(&mut session, &model.relation).await?;
-        let sql = format!("SELECT pg_catalog.count(*) FROM {}", target.from);
+        let sql = format!("SELECT count(*) FROM {}", target.from);
         let doing = format!("counting the rows of {}", target.label);
         let rows = session.query(&sql, &[], &doing).await?;
         let count: Option<i64> = rows.first().map(|row| row.get(0));
@@ -360,11 +373,15 @@ fn of_removed_when(error: &Error) -> Error {
 /// The first query of a reading transaction: it takes the snapshot and fixes the transaction as read-only.
 ///
 /// The clock is the transaction's start, which is never after the snapshot.
+///
+/// Where the snapshot lies before the transaction's start, so does the clock; servers do not agree on what `now()` is then.
 pub(super) async fn clock(session: &mut Session) -> Result<Watermark> {
-    const SQL: &str = "SELECT (pg_catalog.date_part('epoch', pg_catalog.now()) * 1000000)::int8";
+    const SQL: &str = "SELECT pg_catalog.now()";
     let rows = session.query(SQL, &[], "taking the snapshot").await?;
-    let micros = rows.first().map(|row| row.get(0));
-    micros.map(Watermark).ok_or_else(|| {
+    let raw = rows.first().and_then(|row| row.try_get::<_, Bytes<'_>>(0).ok());
+    let micros = raw.and_then(|Bytes(raw)| decode::timestamp_of(raw));
+    let behind = i64::try_from(session.dialect().behind.as_micros()).unwrap_or(i64::MAX);
+    micros.map(|micros| Watermark(micros.saturating_sub(behind))).ok_or_else(|| {
         Error::new(&codes::E1024_PROTOCOL, "the warehouse did not say what time it is")
             .with_retry(Retry::Backoff)
     })

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use flow::arrow::datatypes::{DataType, Field, TimeUnit};
 use tokio_postgres::types::{Kind, Type};
 
+use super::dialect::Dialect;
+
 /// Largest precision of an exact Arrow decimal.
 const DECIMAL_DIGITS_MAX: i32 = 38;
 
@@ -25,6 +27,8 @@ pub(super) enum Carry {
     },
     /// Any other numeric, as canonical text.
     NumericText,
+    /// A numeric that the server casts to text, of this precision and scale where an Arrow decimal holds it exactly.
+    WrittenNumber(Option<(u8, i8)>),
     /// The binary form is the text.
     Text,
     /// `char(n)`: the padding is not part of the value.
@@ -75,6 +79,17 @@ impl Carry {
         Some(carry)
     }
 
+    /// How the same values travel from a server with this dialect.
+    pub(super) fn sent_by(self, dialect: &Dialect) -> Self {
+        match self {
+            Self::Decimal { precision, scale } if !dialect.numeric_is_binary => {
+                Self::WrittenNumber(Some((precision, scale)))
+            }
+            Self::NumericText if !dialect.numeric_is_binary => Self::WrittenNumber(None),
+            other => other,
+        }
+    }
+
     /// The Arrow type.
     pub(super) fn data_type(&self) -> DataType {
         match self {
@@ -86,7 +101,11 @@ impl Carry {
             Self::Float4 => DataType::Float32,
             Self::Float8 => DataType::Float64,
             Self::Decimal { precision, scale } => DataType::Decimal128(*precision, *scale),
+            Self::WrittenNumber(Some((precision, scale))) => {
+                DataType::Decimal128(*precision, *scale)
+            }
             Self::NumericText
+            | Self::WrittenNumber(None)
             | Self::Text
             | Self::PaddedText
             | Self::Jsonb
@@ -103,8 +122,8 @@ impl Carry {
         }
     }
 
-    /// `column`, an SQL expression, in the form it travels in.
-    pub(super) fn projection(&self, column: &str) -> String {
+    /// `column`, an SQL expression, in the form it travels in; `text` is the type that holds any text.
+    pub(super) fn projection(&self, column: &str, text: &str) -> String {
         let mut dimensions = String::new();
         let mut carry = self;
         while let Self::List(element) = carry {
@@ -112,7 +131,7 @@ impl Carry {
             carry = element;
         }
         match carry {
-            Self::ServerText => format!("{column}::text{dimensions}"),
+            Self::ServerText | Self::WrittenNumber(_) => format!("{column}::{text}{dimensions}"),
             _ => column.to_owned(),
         }
     }

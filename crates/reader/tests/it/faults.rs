@@ -10,6 +10,13 @@ use crate::warehouse::{code, database, open, read, request, sql, table, try_open
 
 const ROWS: usize = 300_000;
 
+/// What rows are read by: all of this holds for both.
+const WAYS: [&str; 2] = ["copy", "query"];
+
+fn open_by(url: &str, way: &str) -> reader::postgres::Postgres {
+    try_open(url, json!({ "read_by": way })).unwrap()
+}
+
 async fn big() -> Database {
     database(&format!(
         "CREATE TABLE t AS SELECT i AS id, repeat('x', 100) AS pad FROM generate_series(1, {ROWS}) AS i; \
@@ -61,15 +68,21 @@ async fn a_restarted_server_is_an_error_and_the_next_read_is_whole() {
 async fn a_terminated_or_cancelled_session_is_an_error() {
     let database = big().await;
     let client = database.client().await;
-    for (function, expected) in [("pg_terminate_backend", "E1005"), ("pg_cancel_backend", "E1007")]
-    {
-        let mut read = open(&database.url).read(request(&table("t", &["id"]))).await.unwrap();
+    for (function, expected, way) in [
+        ("pg_terminate_backend", "E1005", "copy"),
+        ("pg_cancel_backend", "E1007", "copy"),
+        ("pg_terminate_backend", "E1005", "query"),
+        ("pg_cancel_backend", "E1007", "query"),
+    ] {
+        let source = open_by(&database.url, way);
+        let mut read = source.read(request(&table("t", &["id"]))).await.unwrap();
         assert!(read.next().await.unwrap().is_some());
         let sql = format!(
-            "SELECT {function}(pid) FROM pg_stat_activity WHERE query LIKE 'COPY%' AND datname = current_database()"
+            "SELECT {function}(pid) FROM pg_stat_activity WHERE datname = current_database() \
+             AND state = 'active' AND (query LIKE 'COPY%' OR query LIKE 'SELECT m.%')"
         );
-        assert_eq!(client.query(&sql, &[]).await.unwrap().len(), 1);
-        assert_eq!(code(&error_of(read).await.1), expected);
+        assert_eq!(client.query(&sql, &[]).await.unwrap().len(), 1, "{way}");
+        assert_eq!(code(&error_of(read).await.1), expected, "{way}");
     }
 }
 
@@ -78,10 +91,19 @@ async fn a_cut_connection_is_an_error_wherever_it_is_cut() {
     let database = big().await;
     let target = ([127, 0, 0, 1], Postgres::shared().port()).into();
     let proxy = Proxy::start(target, Fault::None).await;
-    let source = try_open(&proxy.url(&database.url), json!({ "progress_timeout": "1s" })).unwrap();
+    let cut = |way| {
+        let options = json!({ "progress_timeout": "1s", "read_by": way });
+        try_open(&proxy.url(&database.url), options).unwrap()
+    };
+    let sources = WAYS.map(cut);
     // From within the login to within the rows.
     for bytes in [1, 100, 700, 2_000, 5_000, 20_000, 1_000_000, 10_000_000] {
-        for fault in [Fault::Close(bytes), Fault::Reset(bytes)] {
+        for (fault, source) in [
+            (Fault::Close(bytes), &sources[0]),
+            (Fault::Reset(bytes), &sources[0]),
+            (Fault::Close(bytes), &sources[1]),
+            (Fault::Reset(bytes), &sources[1]),
+        ] {
             proxy.set(fault);
             let error = match source.read(request(&table("t", &["id"]))).await {
                 Ok(read) => error_of(read).await.1,
@@ -92,8 +114,10 @@ async fn a_cut_connection_is_an_error_wherever_it_is_cut() {
         }
     }
     proxy.set(Fault::None);
-    let batches = read(&source, request(&table("t", &["id"]))).await.unwrap();
-    assert_eq!(batches.iter().map(|batch| batch.rows.num_rows()).sum::<usize>(), ROWS);
+    for source in &sources {
+        let batches = read(source, request(&table("t", &["id"]))).await.unwrap();
+        assert_eq!(batches.iter().map(|batch| batch.rows.num_rows()).sum::<usize>(), ROWS);
+    }
 }
 
 #[tokio::test]
@@ -184,16 +208,18 @@ async fn dropping_a_read_cancels_its_query() {
     };
     // While rows flow, and while the server still sorts.
     let sleepy = "SELECT id FROM t UNION ALL SELECT 0 FROM t, pg_sleep(600)";
-    let source = open(&database.url);
-    let mut flowing = source.read(request(&table("t", &["id"]))).await.unwrap();
-    assert!(flowing.next().await.unwrap().is_some());
-    let opening = source.read(request(&sql(sleepy, &["id"])));
-    assert!(tokio::time::timeout(Duration::from_millis(300), opening).await.is_err());
-    drop(flowing);
-    until("the sessions are gone", async || sessions().await == 0).await;
-    // A finished read too.
-    read(&source, request(&table("t", &["id"]))).await.unwrap();
-    until("the finished session is gone", async || sessions().await == 0).await;
+    for way in WAYS {
+        let source = open_by(&database.url, way);
+        let mut flowing = source.read(request(&table("t", &["id"]))).await.unwrap();
+        assert!(flowing.next().await.unwrap().is_some());
+        let opening = source.read(request(&sql(sleepy, &["id"])));
+        assert!(tokio::time::timeout(Duration::from_millis(300), opening).await.is_err());
+        drop(flowing);
+        until("the sessions are gone", async || sessions().await == 0).await;
+        // A finished read too.
+        read(&source, request(&table("t", &["id"]))).await.unwrap();
+        until("the finished session is gone", async || sessions().await == 0).await;
+    }
 }
 
 #[tokio::test]
@@ -215,17 +241,20 @@ async fn batches_are_small_and_the_reader_waits_for_its_caller() {
 #[tokio::test]
 async fn a_caller_that_does_not_read_on_makes_the_server_wait() {
     let database = big().await;
-    let mut read = open(&database.url).read(request(&table("t", &["id"]))).await.unwrap();
     let client = database.client().await;
-    until("the server waits for us", async || {
-        let sql = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
-            AND query LIKE 'COPY%' AND wait_event = 'ClientWrite'";
-        client.query_one(sql, &[]).await.unwrap().get::<_, i64>(0) == 1
-    })
-    .await;
-    let mut rows = 0;
-    while let Some(batch) = read.next().await.unwrap() {
-        rows += batch.rows.num_rows();
+    for way in WAYS {
+        let source = open_by(&database.url, way);
+        let mut read = source.read(request(&table("t", &["id"]))).await.unwrap();
+        until("the server waits for us", async || {
+            let sql = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+                AND (query LIKE 'COPY%' OR query LIKE 'SELECT m.%') AND wait_event = 'ClientWrite'";
+            client.query_one(sql, &[]).await.unwrap().get::<_, i64>(0) == 1
+        })
+        .await;
+        let mut rows = 0;
+        while let Some(batch) = read.next().await.unwrap() {
+            rows += batch.rows.num_rows();
+        }
+        assert_eq!(rows, ROWS);
     }
-    assert_eq!(rows, ROWS);
 }

@@ -3,6 +3,7 @@
 
 mod adbc;
 mod conformance;
+mod dialects;
 mod faults;
 mod files;
 mod keys;

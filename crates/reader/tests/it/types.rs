@@ -7,7 +7,9 @@ use flow::arrow::datatypes::{
     Time64MicrosecondType, TimeUnit, TimestampMicrosecondType,
 };
 
-use crate::warehouse::{code, column, database, open, read, read_all, request, sql, texts};
+use crate::warehouse::{
+    code, column, database, open, read, read_all, read_both_ways, request, sql, texts,
+};
 
 /// Values of one type whose canonical text must be what `text` (SQL over `v`) makes of them.
 fn same(kind: &'static str, text: &'static str, values: &'static [&'static str]) -> Case {
@@ -185,8 +187,7 @@ async fn every_type_arrives_as_the_server_would_write_it() {
             expected.iter().map(|row| Some(row.get(0))).collect();
         client.batch_execute(&format!("INSERT INTO {name} VALUES (99, NULL)")).await.unwrap();
         expected.push(None);
-        let batches =
-            read_all(&open(&database.url), &crate::warehouse::table(&name, &["id"])).await;
+        let batches = read_both_ways(&database.url, &crate::warehouse::table(&name, &["id"])).await;
         assert_eq!(column(&batches, "v"), expected, "{}", case.kind);
         assert!(batches.iter().all(|batch| batch.faults.is_empty()), "{}", case.kind);
     }
@@ -203,7 +204,7 @@ async fn numbers_and_times_are_exact_arrow_values() {
          1234.50::numeric(12,2) AS n1, '4714-11-24 BC'::timestamp AS t5",
         &["id"],
     );
-    let batches = read_all(&open(&database.url), &model).await;
+    let batches = read_both_ways(&database.url, &model).await;
     let rows = &batches[0].rows;
     let cell = |name: &str| rows.column_by_name(name).unwrap();
     let days = |name| cell(name).as_primitive::<Date32Type>().value(0);
@@ -233,7 +234,7 @@ async fn what_arrow_cannot_hold_is_a_fault_of_its_cell() {
          (3, 2, now(), '{{1,2},{3,4}}', '{}'), (4, 3, now(), '[0:1]={1,2}', NULL), (5, 4, now(), '{}', '{1}')",
     )
     .await;
-    let batches = read_all(&open(&database.url), &crate::warehouse::table("t", &["id"])).await;
+    let batches = read_both_ways(&database.url, &crate::warehouse::table("t", &["id"])).await;
     let faults: Vec<(usize, &str)> =
         batches[0].faults.iter().map(|fault| (fault.row, fault.column.as_str())).collect();
     assert_eq!(faults, [(0, "n"), (1, "t"), (1, "d"), (2, "a"), (3, "a")]);
@@ -257,7 +258,7 @@ async fn a_huge_value_is_a_fault_of_its_cell_and_the_rows_around_it_arrive() {
         "SELECT id, repeat('x', CASE id WHEN 2 THEN 70000000 ELSE 3 END) AS s FROM generate_series(1, 3) AS id",
         &["id"],
     );
-    let batches = read_all(&open(&database.url), &model).await;
+    let batches = read_both_ways(&database.url, &model).await;
     let rows: usize = batches.iter().map(|batch| batch.rows.num_rows()).sum();
     let faults: Vec<_> = batches.iter().flat_map(|batch| &batch.faults).collect();
     assert_eq!((rows, faults.len()), (3, 1));
@@ -275,7 +276,7 @@ async fn arrays_are_lists_of_their_elements() {
          '{1 day}'::interval[] AS iv",
         &["id"],
     );
-    let batches = read_all(&open(&database.url), &model).await;
+    let batches = read_both_ways(&database.url, &model).await;
     for (name, expected) in [
         ("i", "[1,null,3]"),
         ("t", r#"["a","b,c",null,""]"#),

@@ -74,6 +74,20 @@ pub(crate) async fn read_all(source: &Postgres, model: &Model) -> Vec<Batch> {
     read(source, request(model)).await.unwrap()
 }
 
+/// As [`read_all`], by COPY and by the rows of a query, which must be the same.
+pub(crate) async fn read_both_ways(url: &str, model: &Model) -> Vec<Batch> {
+    let by_copy = read_all(&open(url), model).await;
+    let by_query = try_open(url, json!({ "read_by": "query" })).unwrap();
+    let by_query = read_all(&by_query, model).await;
+    assert_eq!(by_copy.len(), by_query.len());
+    for (copied, queried) in by_copy.iter().zip(&by_query) {
+        assert_eq!(copied.rows, queried.rows);
+        assert_eq!(format!("{:?}", copied.faults), format!("{:?}", queried.faults));
+        assert_eq!(copied.last, queried.last);
+    }
+    by_copy
+}
+
 /// One column of all batches, as text; `None` for null.
 pub(crate) fn column(batches: &[Batch], name: &str) -> Vec<Option<String>> {
     let cells = batches.iter().flat_map(|batch| {

@@ -26,9 +26,9 @@ use self::ways::{Way, Ways};
 use super::columns::{ALIAS, Column, Layout};
 use super::literal;
 use super::mark::{Server, finding};
-use super::read::Stream;
 use super::session::Session;
 use super::source::{Postgres, View, clock};
+use super::stream::Stream;
 use super::types::Carry;
 use crate::codes;
 use crate::handover::{Event, Notes};
@@ -236,6 +236,7 @@ impl<'a> Reading<'a> {
             carry: Carry::Bytea,
             source_type: "bytea".to_owned(),
             computed: None,
+            dialect: self.plan.session.dialect(),
         };
         let layout = Layout { columns: vec![column], keys: Vec::new(), watermark: None };
         let mut stream = Stream::new(&layout, KEYS_WAITING_MAX);
