@@ -4,7 +4,7 @@ use crate::project::Project;
 
 #[path = "../../crates/writer-crm/tests/simulator/python.rs"]
 #[expect(clippy::unwrap_used, reason = "shared with another test binary")]
-mod python;
+pub(crate) mod python;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn hubspots_own_client_reads_every_record_we_wrote() {

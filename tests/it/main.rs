@@ -1,6 +1,7 @@
 //! Whole-system tests: the real binary between a real PostgreSQL and the simulators.
 
 mod acme;
+mod associations;
 mod commands;
 mod dashboards;
 mod demo;

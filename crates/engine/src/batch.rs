@@ -3,7 +3,7 @@
 use flow::arrow::array::Array;
 use flow::arrow::datatypes::DataType;
 use flow::arrow::error::ArrowError;
-use flow::{Entry, Fingerprint, Key, Limits, MatchHash, Payload, Unconfirmed};
+use flow::{Entry, Fingerprint, Key, Limits, MatchHash, Outcome, Payload, Unconfirmed};
 
 use crate::doubt::Doubt;
 
@@ -39,6 +39,16 @@ pub(crate) struct Row {
 impl Row {
     pub(crate) fn unheard(&self) -> Option<Unconfirmed> {
         self.doubt.left_until().map(|until| self.unconfirmed(until))
+    }
+
+    /// What became of the row as a whole, after taking note of a record that was written in part: it is this row's from
+    /// now on, to be looked up and removed, and what it held before is gone.
+    pub(crate) fn whole(&mut self, outcome: Outcome) -> Outcome {
+        let Outcome::InPart { remote_id, rest } = outcome else { return outcome };
+        self.doubt.in_part();
+        self.prior.match_hash = Some(self.match_hash);
+        self.prior.remote_id = remote_id.or(self.prior.remote_id.take());
+        *rest
     }
 
     /// The row, to be confirmed after that time.

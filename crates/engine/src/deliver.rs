@@ -181,10 +181,12 @@ impl Caller {
                 self.not_heard(&mut part.call.rows);
                 Next::Failed(Error::new(&codes::E4007, message), part.call.rows)
             }
-            Err(error) if error.kind() == Kind::Poison => self.poison(part.call, &error, delivery),
             Err(error) => {
                 if error.is_ambiguous() {
                     self.not_heard(&mut part.call.rows);
+                }
+                if error.kind() == Kind::Poison {
+                    return self.poison(part.call, &error, delivery);
                 }
                 match part.attempts.next_pause(error.retry()) {
                     Some(pause) => Next::Again(part, pause, reason_of(&error)),
@@ -233,7 +235,7 @@ impl Caller {
         let until = self.applies_until();
         for (index, outcome) in receipt.outcomes.into_iter().enumerate() {
             let row = &mut part.call.rows[index];
-            match outcome {
+            match row.whole(outcome) {
                 Outcome::Rejected { .. } if self.may_find(row) => unrenamed.push(index as u32),
                 Outcome::Retry { after, reason } => {
                     if let Some(after) = after {
@@ -302,7 +304,7 @@ impl Delivery {
             Outcome::Rejected { code, message, field } => {
                 return self.reject(row, (code, message, field));
             }
-            Outcome::Retry { .. } | Outcome::Unknown { .. } => return,
+            Outcome::Retry { .. } | Outcome::Unknown { .. } | Outcome::InPart { .. } => return,
         };
         self.settled.push((row, answer));
     }

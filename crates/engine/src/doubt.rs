@@ -19,6 +19,8 @@ pub(crate) struct Doubt {
     unheard: Option<i64>,
     /// When the newest attempt began.
     began: i64,
+    /// An attempt of this run wrote the record without all of the row.
+    in_part: bool,
 }
 
 impl Doubt {
@@ -37,6 +39,11 @@ impl Doubt {
         self.unheard = self.unheard.max(Some(until));
     }
 
+    /// The attempt wrote the record, but not all of the row: what was acknowledged before counts no longer.
+    pub(crate) fn in_part(&mut self) {
+        self.in_part = true;
+    }
+
     /// Requests of others may find the record until then.
     pub(crate) fn may_be_found(&mut self, until: i64) {
         self.others = self.others.max(Some(until));
@@ -44,7 +51,7 @@ impl Doubt {
 
     /// Nothing is in doubt: what was acknowledged before still counts, should this write be refused.
     pub(crate) fn is_none(&self) -> bool {
-        (self.remembered, self.others, self.unheard) == (None, None, None)
+        (self.remembered, self.others, self.unheard) == (None, None, None) && !self.in_part
     }
 
     /// The newest attempt was answered, and it began late enough for what the state remembers.

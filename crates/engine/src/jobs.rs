@@ -279,8 +279,8 @@ impl Caller {
         delivery: &mut Delivery,
     ) {
         let until = self.applies_until();
-        for (row, outcome) in outcomes {
-            match outcome {
+        for (mut row, outcome) in outcomes {
+            match row.whole(outcome) {
                 Outcome::Retry { .. } => {}
                 // By its match value it may be found after all.
                 Outcome::Rejected { .. } if by_id => {}

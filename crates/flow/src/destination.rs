@@ -250,6 +250,13 @@ pub enum Outcome {
         /// Why, in a word or two.
         reason: &'static str,
     },
+    /// The record was written, but not all of the row was: it holds neither what was acknowledged before nor the row.
+    InPart {
+        /// How the record can be addressed, where the destination says so.
+        remote_id: Option<String>,
+        /// What became of the rest: to be tried again, rejected, or unknown.
+        rest: Box<Outcome>,
+    },
 }
 
 /// The answer to one write call: exactly one outcome per row, in the order of the batch (D6).

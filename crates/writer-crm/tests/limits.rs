@@ -87,7 +87,7 @@ async fn not_one_of_250_calls_is_answered_with_429() {
     let calls: Vec<_> = (0..250)
         .map(|_| {
             let hubspot = Arc::clone(&hubspot);
-            tokio::spawn(async move { hubspot.describe("contacts").await })
+            tokio::spawn(async move { hubspot.account().await })
         })
         .collect();
     for call in calls {
@@ -109,13 +109,13 @@ async fn a_second_process_leaves_alone_what_the_first_has_used() {
         simulator::start(writer_crm::hubspot::simulator::build, settings).await.expect("started");
     let (first, _) = opened(&server.url(), "enterprise");
     for _ in 0..20 {
-        first.describe("contacts").await.expect("room");
+        first.account().await.expect("room");
     }
     let (second, metrics) = opened(&server.url(), "enterprise");
     for _ in 0..10 {
-        second.describe("contacts").await.expect("room");
+        second.account().await.expect("room");
     }
-    let eleventh = tokio::time::timeout(Duration::from_millis(200), second.describe("contacts"));
+    let eleventh = tokio::time::timeout(Duration::from_millis(200), second.account());
     assert!(eleventh.await.is_err(), "it waits, although only 10 of 30 calls were its own");
     assert!(!metrics.expose().contains("status=\"429\""));
     server.stop().await;

@@ -124,6 +124,7 @@ fn shown(outcome: &Outcome) -> String {
         Outcome::Rejected { code, .. } => code.id.to_owned(),
         Outcome::Retry { .. } => "retry".to_owned(),
         Outcome::Unknown { .. } => "unknown".to_owned(),
+        Outcome::InPart { .. } => "in part".to_owned(),
         Outcome::AcceptedUnverified { .. } => "accepted".to_owned(),
     }
 }

@@ -8,6 +8,7 @@ mod compare;
 mod doubt;
 mod found;
 mod guards;
+mod in_part;
 mod jobs;
 mod merged;
 mod promises;

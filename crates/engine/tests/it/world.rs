@@ -189,7 +189,14 @@ impl Destination for FakeDestination {
                 _ => None,
             };
             let record_id = batch.record_ids.get(outcomes.len());
-            outcomes.push(special.unwrap_or_else(|| remote.upsert(email, name, record_id)));
+            outcomes.push(match special {
+                Some(Outcome::InPart { rest, .. }) => {
+                    remote.upsert(email, name, record_id);
+                    Outcome::InPart { remote_id: Some(format!("id of {email}")), rest }
+                }
+                Some(special) => special,
+                None => remote.upsert(email, name, record_id),
+            });
         }
         match behaviour {
             Some(Behaviour::Fails(error) | Behaviour::AppliesAndFails(error)) => Err(error),

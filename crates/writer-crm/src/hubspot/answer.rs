@@ -73,6 +73,9 @@ pub(super) struct Detail {
 pub(super) struct Context {
     pub(super) trace_ids: Vec<String>,
     pub(super) ids: Vec<String>,
+    /// Ends of associations.
+    pub(super) from_ids: Vec<String>,
+    pub(super) to_ids: Vec<String>,
     pub(super) property_names: Vec<String>,
     pub(super) scopes: Vec<String>,
 }
@@ -97,8 +100,8 @@ impl<T> Default for List<T> {
     }
 }
 
-/// More than any answer to a call of 100 rows has.
-const LIST_MAX: usize = 1000;
+/// As many as any answer has: that to a call that makes 2,000 associations.
+const LIST_MAX: usize = 2000;
 
 impl<'de> Deserialize<'de> for Word {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -180,6 +183,8 @@ impl Context {
         match name {
             "objectWriteTraceId" => self.trace_ids.extend(words),
             "id" | "ids" => self.ids.extend(words),
+            "fromObjectId" | "fromObjectIds" => self.from_ids.extend(words),
+            "toObjectId" | "toObjectIds" => self.to_ids.extend(words),
             "propertyName" | "propertyNames" => self.property_names.extend(words),
             "requiredScopes" | "requiredGranularScopes" | "missingScopes" => {
                 self.scopes.extend(words);

@@ -5,7 +5,9 @@ use serde::Deserialize;
 use writer::Reply;
 
 use super::answer::{List, Word};
+use super::association::object;
 use super::classify::Judge;
+use super::wire;
 
 /// Longest text of a property.
 const TEXT_CHARS_MAX: usize = 65_536;
@@ -55,6 +57,64 @@ pub(super) fn schema(object: &str, reply: &Reply, judge: Judge<'_>) -> Result<Ob
         .collect();
     fields.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(ObjectSchema { object: object.to_owned(), fields, open: false })
+}
+
+#[derive(Debug, Deserialize)]
+struct CustomObjects {
+    results: List<CustomObject>,
+}
+
+/// An object the account has made itself.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct CustomObject {
+    name: Word,
+    object_type_id: Word,
+    fully_qualified_name: Word,
+    required_properties: List<Word>,
+    #[serde(skip)]
+    short: String,
+}
+
+impl CustomObject {
+    /// `p_license`, by which HubSpot finds it in any account.
+    pub(super) fn name(&self) -> &str {
+        &self.short
+    }
+
+    /// `2-123`.
+    pub(super) fn type_id(&self) -> &str {
+        self.object_type_id.as_str()
+    }
+
+    /// Whether `object` is one of its names: `p_license`, `p123_license`, `2-123`.
+    pub(super) fn is(&self, object: &str) -> bool {
+        [self.name(), self.type_id(), self.fully_qualified_name.as_str()].contains(&object)
+    }
+
+    /// Marks the properties without which HubSpot makes no record of it.
+    pub(super) fn require(&self, schema: &mut ObjectSchema) {
+        let required: Vec<&str> = self.required_properties.0.iter().map(Word::as_str).collect();
+        for field in &mut schema.fields {
+            field.required = required.contains(&&*field.name);
+        }
+    }
+}
+
+/// Reads the answer to `GET /crm-object-schemas/v3/schemas`.
+///
+/// # Errors
+/// When it is not a list of objects.
+pub(super) fn custom_objects(reply: &Reply, judge: Judge<'_>) -> Result<Vec<CustomObject>> {
+    let objects: CustomObjects = object(reply, judge)?;
+    let named = |object: &CustomObject| {
+        !object.name.as_str().is_empty() && wire::object_path(object.type_id()).is_ok()
+    };
+    let mut objects: Vec<CustomObject> = objects.results.0.into_iter().filter(named).collect();
+    for object in &mut objects {
+        object.short = format!("p_{}", object.name.as_str());
+    }
+    Ok(objects)
 }
 
 #[derive(Debug, Default, Deserialize)]

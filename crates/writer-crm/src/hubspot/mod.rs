@@ -1,7 +1,10 @@
 #![doc = include_str!("README.md")]
 
 mod answer;
+mod ask;
+mod association;
 mod classify;
+pub mod codes;
 mod describe;
 mod fault;
 mod options;
@@ -10,8 +13,9 @@ pub mod simulator;
 mod wire;
 mod write;
 
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -22,12 +26,13 @@ use flow::{
 use writer::codes::{E2007_DAILY_QUOTA, E2016_CALL, E2017_NOT_OFFERED};
 use writer::options::{Share, Span};
 use writer::{
-    BaseUrl, Client, ClientOptions, DestinationKind, Method, OpenArgs, Pacer, PacerOptions, Reply,
-    Request, Signals,
+    BaseUrl, Client, ClientOptions, DestinationKind, Method, OpenArgs, Outcomes, Pacer,
+    PacerOptions, Reply, Request, Signals,
 };
 
+use self::association::{Way, Wishes};
 use self::classify::Judge;
-pub use self::options::{Options, Tier};
+pub use self::options::{Options, Pair, Tier};
 use self::wire::Trace;
 
 /// The table row.
@@ -38,7 +43,7 @@ pub const KIND: DestinationKind = DestinationKind {
     open,
     options_schema: || schemars::schema_for!(Options),
     simulate: Some(simulator::build),
-    codes: &[],
+    codes: codes::CODES,
 };
 
 const HOST: &str = "https://api.hubapi.com";
@@ -84,8 +89,15 @@ pub fn open(args: OpenArgs) -> Result<Arc<dyn Destination>> {
         metrics: args.metrics,
         clock: Arc::clone(&args.clock),
     });
-    let token = options.token;
-    Ok(Arc::new(HubSpot { client, pacer, token, clock: args.clock, calls: AtomicU64::new(0) }))
+    Ok(Arc::new(HubSpot {
+        client,
+        pacer,
+        token: options.token,
+        replaced: options.replace_associations,
+        clock: args.clock,
+        calls: AtomicU64::new(0),
+        ways: Mutex::default(),
+    }))
 }
 
 struct HubSpot {
@@ -93,8 +105,12 @@ struct HubSpot {
     pacer: Pacer,
     token: Secret,
     clock: Arc<dyn Clock>,
+    /// Pairs of objects where rows decide about all associations.
+    replaced: Vec<Pair>,
     /// Numbers the write calls, for trace ids.
     calls: AtomicU64,
+    /// Per object, the ways in which its records can be associated, once they have been asked for.
+    ways: Mutex<HashMap<String, Arc<[Way]>>>,
 }
 
 impl HubSpot {
@@ -136,26 +152,12 @@ impl Destination for HubSpot {
     }
 
     async fn describe(&self, object: &str) -> Result<ObjectSchema> {
-        let path = format!("/crm/v3/properties/{}", wire::object_path(object)?);
-        let request = Request { method: Method::GET, path, operation: "describe", body: None };
-        let reply = self.call(request).await?;
-        let judge = self.judge(0);
-        match reply.is_success() {
-            true => describe::schema(object, &reply, judge),
-            false => Err(judge.error(&reply)),
-        }
+        self.describe_in_full(object).await
     }
 
     async fn account(&self) -> Result<Option<String>> {
-        let path = "/account-info/v3/details".to_owned();
-        let request = Request { method: Method::GET, path, operation: "account", body: None };
-        let reply = self.call(request).await?;
-        match reply.status {
-            // A token without the right to ask, or a proxy that does not know the path.
-            400..=499 if !matches!(reply.status, 401 | 408 | 423 | 425 | 429 | 477) => Ok(None),
-            _ if reply.is_success() => Ok(describe::account(&reply)),
-            _ => Err(self.judge(0).error(&reply)),
-        }
+        let reply = self.get_if_allowed("/account-info/v3/details".to_owned(), "account").await?;
+        Ok(reply.as_ref().and_then(describe::account))
     }
 
     fn objects(&self) -> Vec<String> {
@@ -163,11 +165,65 @@ impl Destination for HubSpot {
     }
 
     async fn write(&self, batch: &WriteBatch) -> Result<Receipt> {
-        let rows = batch.payload.rows();
         let match_on = check(batch)?;
-        if rows == 0 {
+        if batch.payload.rows() == 0 {
             return Ok(Receipt { outcomes: Vec::new() });
         }
+        let receipt = match association::any(&batch.payload) {
+            false => self.put(batch, match_on).await?,
+            true => {
+                let known = self.known_ways(&batch.object).await?;
+                let wishes = Wishes::read(batch, &known, &self.replaced)?;
+                let receipt = self.put_sound(batch, match_on, &wishes).await?;
+                self.associate(batch, &wishes, receipt).await?
+            }
+        };
+        assert_eq!(receipt.outcomes.len(), batch.payload.rows(), "one outcome per row");
+        Ok(receipt)
+    }
+
+    fn reads_back(&self) -> Option<&dyn ReadsBack> {
+        Some(self)
+    }
+}
+
+impl HubSpot {
+    /// Writes the rows, apart from those with a value that no record can be associated by.
+    async fn put_sound(
+        &self,
+        batch: &WriteBatch,
+        match_on: Option<usize>,
+        wishes: &Wishes,
+    ) -> Result<Receipt> {
+        if wishes.refused.is_empty() {
+            return self.put(batch, match_on).await;
+        }
+        let rows = batch.payload.rows();
+        let sound: Vec<usize> = (0..rows).filter(|row| !wishes.refused.contains_key(row)).collect();
+        let numbers: Vec<u32> = sound.iter().filter_map(|row| u32::try_from(*row).ok()).collect();
+        let payload = batch.payload.take(&numbers).map_err(|error| {
+            Error::new(&E2016_CALL, "rows of a call could not be taken").with_source(error)
+        })?;
+        let record_ids =
+            sound.iter().filter_map(|row| batch.record_ids.get(*row).cloned()).collect();
+        let part = WriteBatch { payload, record_ids, ..batch.clone() };
+        let mut outcomes = Outcomes::new(rows);
+        if !sound.is_empty() {
+            let written = self.put(&part, match_on).await?.outcomes;
+            sound
+                .into_iter()
+                .zip(written)
+                .for_each(|(row, outcome)| outcomes.set(Some(row), outcome));
+        }
+        for (row, outcome) in &wishes.refused {
+            outcomes.set(Some(*row), outcome.clone());
+        }
+        Ok(outcomes.receipt("not sent"))
+    }
+
+    /// Writes the rows' properties by one call.
+    async fn put(&self, batch: &WriteBatch, match_on: Option<usize>) -> Result<Receipt> {
+        let rows = batch.payload.rows();
         let (path, operation) = wire::route(batch)?;
         let trace = Trace { call: self.calls.fetch_add(1, Ordering::Relaxed), rows };
         let body = Some(wire::body(batch, match_on, trace)?);
@@ -185,16 +241,10 @@ impl Destination for HubSpot {
             }
             return Err(error);
         }
-        let receipt = match batch.mode {
-            Mode::Delete => write::archived(&reply, judge, batch)?,
-            _ => write::receipt(&reply, judge, (batch, match_on), trace)?,
-        };
-        assert_eq!(receipt.outcomes.len(), rows, "one outcome per row");
-        Ok(receipt)
-    }
-
-    fn reads_back(&self) -> Option<&dyn ReadsBack> {
-        Some(self)
+        match batch.mode {
+            Mode::Delete => write::archived(&reply, judge, batch),
+            _ => write::receipt(&reply, judge, (batch, match_on), trace),
+        }
     }
 }
 

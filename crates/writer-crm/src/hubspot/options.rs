@@ -27,12 +27,45 @@ pub struct Options {
     /// The part of the rate limits this connection may use, for example `40%`, where others share the account.
     #[serde(default)]
     pub quota_share: Option<Share>,
+    /// Pairs of objects, `contacts.companies`, where rows decide in full: a contact is then associated with the companies
+    /// its row names and with no other. Without, associations that people made stay, and so do those of earlier rows.
+    #[serde(default)]
+    pub replace_associations: Vec<Pair>,
     /// Longest time for one request and its answer. Default 60s.
     #[serde(default)]
     pub request_timeout: Option<Span>,
     /// PEM file of the only certificate authorities to trust, instead of the system's.
     #[serde(default)]
     pub ca_file: Option<PathBuf>,
+}
+
+/// An object and another one, `contacts.companies`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(try_from = "String")]
+#[schemars(with = "String")]
+pub struct Pair {
+    from: String,
+    to: String,
+}
+
+impl Pair {
+    /// Whether it is about these two; the other one may have several names.
+    pub(super) fn is(&self, from: &str, to: &[&str]) -> bool {
+        self.from == from && to.contains(&&*self.to)
+    }
+}
+
+impl TryFrom<String> for Pair {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        match text.split_once('.') {
+            Some((from, to)) if !from.is_empty() && !to.is_empty() && !to.contains('.') => {
+                Ok(Self { from: from.to_owned(), to: to.to_owned() })
+            }
+            _ => Err("want two objects, `contacts.companies`".to_owned()),
+        }
+    }
 }
 
 /// HubSpot account tiers, as far as their rate limits differ.

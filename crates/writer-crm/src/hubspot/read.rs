@@ -10,7 +10,7 @@ use writer::encode::Cells;
 use writer::{Method, Reply, Request, decode};
 
 use super::answer::{HeldAnswer, HeldRow};
-use super::{HubSpot, ROWS_MAX, wire};
+use super::{HubSpot, ROWS_MAX, association, wire};
 
 /// Between the options of a property that takes several.
 const OPTIONS_SEPARATOR: &str = ";";
@@ -19,8 +19,9 @@ const OPTIONS_SEPARATOR: &str = ";";
 impl ReadsBack for HubSpot {
     async fn read(&self, asked: &ReadBack) -> Result<Found> {
         let (ids, by) = named(&asked.records)?;
-        let mut names: Vec<&str> =
-            asked.fields.fields().iter().map(|field| field.name().as_str()).collect();
+        let fields = asked.fields.fields().iter().map(|field| field.name().as_str());
+        let (links, mut names): (Vec<&str>, Vec<&str>) =
+            fields.partition(|name| name.starts_with(association::PREFIX));
         names.extend(by.as_deref().filter(|by| asked.fields.field_with_name(by).is_err()));
         let path = format!("/crm/v3/objects/{}/batch/read", wire::object_path(&asked.object)?);
         let mut held: HashMap<String, HeldRow> = HashMap::new();
@@ -47,10 +48,16 @@ impl ReadsBack for HubSpot {
                 name.map(|name| (name.to_lowercase(), row))
             }));
         }
+        let found: Vec<String> = held.values().filter_map(|row| row.id.0.clone()).collect();
+        let links = self.read_associations(&asked.object, &links, &found).await?;
         let row = |row: usize| held.get(&ids[row].to_lowercase());
         let id = |at: usize| row(at).and_then(|held| held.id.0.clone()).into_iter().collect();
         let fields = decode::records(&asked.fields, ids.len(), OPTIONS_SEPARATOR, |at, field| {
-            let text = row(at)?.properties.get(field.name())?.0.clone()?;
+            let held = row(at)?;
+            let text = match links.get(field.name()) {
+                Some(links) => links.get(held.id.as_str())?.clone(),
+                None => held.properties.get(field.name())?.0.clone()?,
+            };
             // An emptied property is shown as one without a value, or as an empty one.
             Some(text).filter(|text| !text.is_empty()).map(Value::String)
         })?;
@@ -86,10 +93,6 @@ fn named(records: &Records) -> Result<(Vec<String>, Option<String>)> {
         return Err(Error::new(&E2016_CALL, message));
     };
     let cells = Cells::new(values.column(0), wire::SPELLING);
-    let text = |row| {
-        let mut text = Vec::new();
-        cells.push_string(row, &mut text);
-        serde_json::from_slice(&text).unwrap_or_default()
-    };
-    Ok(((0..values.num_rows()).map(text).collect(), Some(field.name().clone())))
+    let ids = (0..values.num_rows()).map(|row| wire::text_of(&cells, row)).collect();
+    Ok((ids, Some(field.name().clone())))
 }

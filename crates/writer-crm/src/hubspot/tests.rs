@@ -138,12 +138,16 @@ fn options_are_strict_and_the_schema_lists_them() {
     assert_eq!(refused(json!({"token": "t", "quota_share": "140%"})).id, "E2013");
     assert_eq!(refused(json!({"token": "t", "base_url": "http://api.hubapi.com"})).id, "E2014");
     assert_eq!(refused(json!({"token": "t", "ca_file": "/nowhere/ca.pem"})).id, "E2015");
+    for pair in ["contacts", "contacts.", ".companies", "contacts.companies.Primary"] {
+        let options = json!({"token": "t", "replace_associations": [pair]});
+        assert_eq!(refused(options).id, "E2013", "{pair}");
+    }
     opened(json!({"token": "t", "base_url": "http://127.0.0.1:1", "tier": "enterprise",
-        "requests_per_10s": 50, "quota_share": "40%", "request_timeout": "5s"}))
+        "replace_associations": ["contacts.companies", "p_license.0-2"], "requests_per_10s": 50, "quota_share": "40%", "request_timeout": "5s"}))
     .expect("valid");
     let schema = serde_json::to_value((KIND.options_schema)()).expect("JSON");
     let properties = schema["properties"].as_object().expect("properties");
-    assert_eq!(properties.len(), 7);
+    assert_eq!(properties.len(), 8);
     assert_eq!(schema["required"], json!(["token"]));
     assert_eq!(schema["additionalProperties"], json!(false));
 }
@@ -256,8 +260,8 @@ async fn limits_in_the_headers_are_learned_and_published() {
         ("x-hubspot-ratelimit-daily", "625000"),
         ("x-hubspot-ratelimit-daily-remaining", "7"),
     ];
-    let (hubspot, _, metrics) = against(vec![(200, headers, "{\"results\":[]}".into())]).await;
-    hubspot.describe("contacts").await.expect("an answer");
+    let (hubspot, _, metrics) = against(vec![(200, headers, "{\"portalId\":1}".into())]).await;
+    hubspot.account().await.expect("an answer");
     let exposed = metrics.expose();
     for line in [
         "outflow_destination_quota_remaining{destination=\"crm\",window=\"10s\"} 150",
@@ -278,15 +282,15 @@ async fn a_429_holds_back_every_later_request() {
         ("x-hubspot-ratelimit-remaining", "99"),
         ("x-hubspot-ratelimit-interval-milliseconds", "200"),
     ];
-    let fine = (200, headers.clone(), "{\"results\":[]}".to_owned());
+    let fine = (200, headers.clone(), "{\"portalId\":1}".to_owned());
     let mut throttled_in_small_windows = throttled;
     throttled_in_small_windows.1.extend(headers);
     let (hubspot, _, _) = against(vec![throttled_in_small_windows, fine]).await;
-    let error = hubspot.describe("contacts").await.expect_err("throttled");
+    let error = hubspot.account().await.expect_err("throttled");
     let Retry::After(wait) = error.retry() else { panic!("{error:?}") };
     assert_eq!(wait, Duration::from_millis(300));
     let began = tokio::time::Instant::now();
-    hubspot.describe("contacts").await.expect("an answer");
+    hubspot.account().await.expect("an answer");
     assert!(began.elapsed() >= Duration::from_millis(290), "{:?}", began.elapsed());
 }
 

@@ -8,6 +8,8 @@ use writer::codes::{E2011_NO_SUCH_OBJECT, E2016_CALL};
 use writer::encode::{Cells, SecondDecimals, Spelling, push_string};
 use writer::{Reply, Reported};
 
+use super::association;
+
 /// HubSpot takes every value as text: milliseconds in dates with time, several options joined by `;`.
 pub(super) const SPELLING: Spelling =
     Spelling { second_decimals: SecondDecimals::Three, list_separator: ";" };
@@ -100,8 +102,8 @@ struct Inputs<'a> {
     batch: &'a WriteBatch,
     match_on: Option<usize>,
     columns: Vec<Cells<'a>>,
-    /// `"name":` of each column.
-    names: Vec<Vec<u8>>,
+    /// `"name":` of each column that is a property; none of an association.
+    names: Vec<Option<Vec<u8>>>,
     /// What every row begins with, up to its number in the trace id.
     head: Vec<u8>,
 }
@@ -114,7 +116,7 @@ impl<'a> Inputs<'a> {
             let mut text = Vec::new();
             push_string(name, &mut text);
             text.push(b':');
-            text
+            (!name.starts_with(association::PREFIX)).then_some(text)
         };
         let mut head = b"{".to_vec();
         if let (true, Some(match_on)) = (batch.record_ids.is_empty(), match_on) {
@@ -153,9 +155,9 @@ impl<'a> Inputs<'a> {
         body.extend_from_slice(b",\"properties\":{");
         let mut first = true;
         for (column, (cells, name)) in self.columns.iter().zip(&self.names).enumerate() {
-            if payload.is_absent(column, row) {
+            let Some(name) = name.as_ref().filter(|_| !payload.is_absent(column, row)) else {
                 continue;
-            }
+            };
             if !first {
                 body.push(b',');
             }
@@ -174,8 +176,13 @@ pub(super) fn sent_id(batch: &WriteBatch, match_on: Option<usize>, row: usize) -
         return id.clone();
     }
     let Some(match_on) = match_on else { return String::new() };
+    text_of(&Cells::new(batch.payload.fields.column(match_on), SPELLING), row)
+}
+
+/// A value as the text it is sent as.
+pub(super) fn text_of(cells: &Cells<'_>, row: usize) -> String {
     let mut text = Vec::new();
-    Cells::new(batch.payload.fields.column(match_on), SPELLING).push_string(row, &mut text);
+    cells.push_string(row, &mut text);
     serde_json::from_slice(&text).unwrap_or_default()
 }
 

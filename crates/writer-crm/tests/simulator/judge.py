@@ -1,5 +1,6 @@
 """HubSpot's own client against the double: `judge URL` runs the checks, `read-back URL OBJECT PROPS`
-prints every record of a type as one JSON line, in the order of the ids."""
+prints every record of a type as one JSON line, in the order of the ids, `links URL FROM TO` what each is associated
+with, and `own URL CONTACT COMPANY` does what our writer does about associations, for its requests to be compared."""
 
 import json
 import sys
@@ -156,6 +157,58 @@ def associate(api, contact, company):
     expect({one.type_id for one in both.results} == {279, 1}, both)
 
 
+def pair(contact, company, *types):
+    return v4.PublicAssociationMultiPost(
+        _from=v4.PublicObjectId(id=contact), to=v4.PublicObjectId(id=company),
+        types=[v4.AssociationSpec(association_category=one, association_type_id=two) for one, two in types],
+    )
+
+
+def own(url, contact, company):
+    batch = client(url).crm.associations.v4.batch_api
+    batch.create("contacts", "companies", v4.BatchInputPublicAssociationMultiPost(
+        inputs=[pair(contact, company, ("HUBSPOT_DEFINED", 279))]
+    ))
+    batch.get_page("contacts", "companies", v4.BatchInputPublicFetchAssociationsBatchRequest(
+        inputs=[v4.PublicFetchAssociationsBatchRequest(id=contact)]
+    ))
+    batch.archive("contacts", "companies", v4.BatchInputPublicAssociationMultiArchive(
+        inputs=[v4.PublicAssociationMultiArchive(
+            _from=v4.PublicObjectId(id=contact), to=[v4.PublicObjectId(id=company)]
+        )]
+    ))
+    batch.archive_labels("contacts", "companies", v4.BatchInputPublicAssociationMultiPost(
+        inputs=[pair(contact, company, ("HUBSPOT_DEFINED", 1))]
+    ))
+
+
+def custom(api, company):
+    """Labels and objects of the account's own."""
+    labels = api.crm.associations.v4.schema.definitions_api
+    made = labels.create("contacts", "companies", v4.schema.PublicAssociationDefinitionCreateRequest(
+        label="Decision maker", name="decision_maker", inverse_label="Decides here",
+    )).results
+    expect([one.label for one in made] == ["Decision maker", "Decides here"], made)
+    known = {one.label: one for one in labels.get_all("contacts", "companies").results}
+    expect(known["Decision maker"].category == "USER_DEFINED", known)
+    schemas = api.crm.schemas.core_api
+    found = schemas.get_all().results
+    expect([one.name for one in found] == ["license"], found)
+    expect(found[0].required_properties == ["key"], found)
+    one = schemas.get_by_id("p_license")
+    expect(one.object_type_id == found[0].object_type_id == "2-1000001", one)
+    key = objects.SimplePublicObjectInputForCreate(properties={"key": "k1"})
+    made = api.crm.objects.basic_api.create("p_license", key)
+    kind = api.crm.associations.v4.schema.definitions_api.get_all("p_license", "companies").results[0]
+    api.crm.associations.v4.batch_api.create("p_license", "companies", v4.BatchInputPublicAssociationMultiPost(
+        inputs=[pair(made.id, company, (kind.category, kind.type_id))]
+    ))
+    page = api.crm.associations.v4.basic_api.get_page("p_license", made.id, "companies")
+    expect(page.results[0].to_object_id == company, page)
+    empty = objects.SimplePublicObjectInputForCreate(properties={})
+    refused(400, "VALIDATION_ERROR", lambda: api.crm.objects.basic_api.create("p_license", empty))
+
+
 def judge(url):
     api = client(url)
     describe(api)
@@ -164,6 +217,7 @@ def judge(url):
     company = batches(api)
     singles(api)
     associate(api, contact, company)
+    custom(api, company)
     search(api)
     everyone = api.crm.contacts.get_all(properties=["email"])
     expect(len(everyone) == 100, f"{len(everyone)} contacts")
@@ -182,8 +236,20 @@ def read_back(url, kind, names):
         after = page.paging.next.after
 
 
+def links(url, kind, other):
+    api = client(url)
+    for one in api.crm.objects.basic_api.get_page(kind, limit=100).results:
+        page = api.crm.associations.v4.basic_api.get_page(kind, one.id, other)
+        to = [[to.to_object_id, [kind.type_id for kind in to.association_types]] for to in page.results]
+        print(json.dumps({"id": one.id, "to": to}))
+
+
 if __name__ == "__main__":
     if sys.argv[1] == "judge":
         judge(sys.argv[2])
+    elif sys.argv[1] == "links":
+        links(*sys.argv[2:])
+    elif sys.argv[1] == "own":
+        own(*sys.argv[2:])
     else:
         read_back(sys.argv[2], sys.argv[3], [name for name in sys.argv[4].split(",") if name])

@@ -18,6 +18,14 @@ pub(crate) async fn run(arguments: &[&str]) -> Option<Output> {
     CLIENT.run(env!("CARGO_TARGET_TMPDIR"), SCRIPT, arguments, &[]).await
 }
 
+/// Of every record of an object type what it is associated with, read by HubSpot's own client:
+/// `{"id", "to": [[id, [type ids]]]}`.
+#[allow(dead_code, reason = "for test binaries that take this file in")]
+pub(crate) async fn links(url: &str, from: &str, to: &str) -> Option<Vec<Value>> {
+    let output = run(&["links", url, from, to]).await?;
+    Some(printed(&output).lines().map(|line| serde_json::from_str(line).unwrap()).collect())
+}
+
 /// Every record of an object type, read by HubSpot's own client: `{"id", "properties"}`, by id.
 #[allow(dead_code, reason = "for test binaries that take this file in")]
 pub(crate) async fn read_back(url: &str, object: &str, properties: &[&str]) -> Option<Vec<Value>> {

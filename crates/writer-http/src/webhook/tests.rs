@@ -137,6 +137,7 @@ fn said(receipt: &Result<Receipt>) -> Vec<String> {
                 }
                 Outcome::Retry { .. } => "retry".to_owned(),
                 Outcome::Unknown { .. } => "unknown".to_owned(),
+                Outcome::InPart { .. } => "in part".to_owned(),
                 Outcome::AcceptedUnverified { .. } => "accepted".to_owned(),
             })
             .collect(),

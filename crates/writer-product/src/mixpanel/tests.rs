@@ -33,6 +33,7 @@ fn said(outcomes: Result<Vec<Outcome>>) -> String {
                 }
                 Outcome::Retry { .. } => "retry".to_owned(),
                 Outcome::Unknown { .. } => "unknown".to_owned(),
+                Outcome::InPart { .. } => "in part".to_owned(),
             })
             .collect::<Vec<_>>()
             .join(", "),

@@ -63,6 +63,8 @@ impl Manners for HubSpot {
             | ("DELETE", ["crm", "objects", _, _, "associations", ..]) => {
                 write("association_archive")
             }
+            ("POST", ["crm", "associations", _, _, "labels"]) => write("label_create"),
+            ("GET", ["crm-object-schemas", ..]) => read("schemas"),
             ("POST", ["crm", "associations", ..])
             | ("PUT", ["crm", "objects", _, _, "associations", ..]) => write("association_create"),
             ("GET", ["account-info", ..]) => read("account"),
@@ -83,7 +85,7 @@ impl Manners for HubSpot {
             return Err(self.refuse(&Refusal { status: 401, ..Refusal::default() }));
         }
         let Some(scopes) = &options.scopes else { return Ok(()) };
-        match scope(request.uri.path(), operation) {
+        match scope(request.uri.path(), operation, &self.0.objects) {
             Some(scope) if !scopes.contains(&scope) => Err(missing_scope(&scope)),
             _ => Ok(()),
         }
@@ -163,17 +165,19 @@ fn words(status: u16) -> (&'static str, &'static str) {
 }
 
 /// The scope an operation needs; none where the double does not know one.
-fn scope(path: &str, operation: Operation) -> Option<String> {
+fn scope(path: &str, operation: Operation, all: &[Object]) -> Option<String> {
     match parts(path).as_slice() {
-        ["crm", "objects", name, ..] => Some(Object::parse(name)?.scope(operation.write)),
+        ["crm", "objects", name, ..] => Some(Object::parse(name, all)?.scope(operation.write)),
         ["crm", "properties", name, ..] => {
             let verb = if operation.write { "write" } else { "read" };
-            match Object::parse(name)? {
+            match Object::parse(name, all)? {
+                Object::Custom(_) => Some(format!("crm.schemas.custom.{verb}")),
                 Object::Tickets => Some("tickets".to_owned()),
                 object => Some(format!("crm.schemas.{}.{verb}", object.name())),
             }
         }
-        ["crm", "associations", from, ..] => Some(Object::parse(from)?.scope(operation.write)),
+        ["crm", "associations", from, ..] => Some(Object::parse(from, all)?.scope(operation.write)),
+        ["crm-object-schemas", ..] => Some("crm.schemas.custom.read".to_owned()),
         _ => None,
     }
 }

@@ -3,6 +3,7 @@
 mod association;
 mod batch;
 mod body;
+mod custom;
 mod input;
 mod link;
 mod manners;
@@ -53,6 +54,8 @@ pub fn build(settings: &Settings) -> Result<Router, String> {
     let routes = dated(routes, "/crm/v3/properties", "/crm/properties", properties);
     let routes = dated(routes, "/crm/v4/associations", "/crm/associations", associations)
         .nest("/crm/v4/objects", record_associations())
+        .route("/crm-object-schemas/v3/schemas", get(custom::list))
+        .route("/crm-object-schemas/v3/schemas/{object}", get(custom::get))
         .route("/account-info/v3/details", get(account))
         .fallback(|| std::future::ready(Problem::not_found()))
         .method_not_allowed_fallback(method_not_allowed)
@@ -103,7 +106,7 @@ fn associations() -> Routes {
         .route("/{from}/{to}/batch/read", post(association::read))
         .route("/{from}/{to}/batch/archive", post(association::archive))
         .route("/{from}/{to}/batch/labels/archive", post(association::archive_labels))
-        .route("/{from}/{to}/labels", get(association::labels))
+        .route("/{from}/{to}/labels", get(association::labels).post(association::create_label))
 }
 
 fn record_associations() -> Routes {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use simulator::{OptionHelp, Quota, Settings, Span};
 
-use super::object::Object;
+use super::object::{Custom, Object};
 use super::schema::Property;
 
 /// What `--option` understands beside the options of every simulator.
@@ -34,6 +34,14 @@ pub const OPTIONS: &[OptionHelp] = &[
     },
     OptionHelp { name: "shuffle", help: "`false` keeps results in input order. Default true." },
     OptionHelp {
+        name: "object",
+        help: "Custom objects, `NAME[:REQUIRED|REQUIRED]`, several separated by `;`.",
+    },
+    OptionHelp {
+        name: "label",
+        help: "Association labels of one's own, `FROM:TO:LABEL`, several separated by `;`.",
+    },
+    OptionHelp {
         name: "property",
         help: "Custom properties, `OBJECT:NAME:TYPE[:unique][:A|B|C]`, several separated by `;`.",
     },
@@ -53,6 +61,9 @@ pub(super) struct Options {
     pub(super) search_lag_ms: i64,
     pub(super) shuffle: bool,
     pub(super) properties: Vec<(Object, Property)>,
+    /// Standard and custom object types.
+    pub(super) objects: Vec<Object>,
+    pub(super) labels: Vec<(Object, Object, String)>,
 }
 
 impl Options {
@@ -69,6 +80,11 @@ impl Options {
                 ));
             }
         };
+        let portal_id = settings.option("portal_id")?.unwrap_or(62_515);
+        let mut objects = Object::STANDARD.to_vec();
+        for (number, text) in (0..).zip(several(settings, "object")) {
+            objects.push(Object::Custom(Custom::parse(text, number, portal_id)?));
+        }
         let scopes = |text: &String| text.split(',').map(|scope| scope.trim().to_owned()).collect();
         Ok(Self {
             calls_in_10s: settings.option("limit_10s")?.unwrap_or(calls_in_10s),
@@ -76,11 +92,13 @@ impl Options {
             searches_in_second: settings.option("limit_search")?.unwrap_or(5),
             retry_after: settings.option("retry_after")?.unwrap_or(false),
             token: settings.options.get("token").cloned(),
-            portal_id: settings.option("portal_id")?.unwrap_or(62_515),
+            portal_id,
             scopes: settings.options.get("scopes").map(scopes),
             search_lag_ms: settings.option("search_lag")?.unwrap_or(1_000),
             shuffle: settings.option("shuffle")?.unwrap_or(true),
-            properties: properties(settings)?,
+            properties: properties(settings, &objects)?,
+            labels: labels(settings, &objects)?,
+            objects,
         })
     }
 
@@ -108,7 +126,27 @@ impl Options {
     }
 }
 
-fn properties(settings: &Settings) -> Result<Vec<(Object, Property)>, String> {
+/// The items of an option that takes several.
+fn several<'a>(settings: &'a Settings, name: &str) -> impl Iterator<Item = &'a str> {
+    let text = settings.options.get(name).map_or("", String::as_str);
+    text.split(';').map(str::trim).filter(|text| !text.is_empty())
+}
+
+fn labels(settings: &Settings, all: &[Object]) -> Result<Vec<(Object, Object, String)>, String> {
+    let label = |text: &str| {
+        let mut parts = text.splitn(3, ':').map(str::trim);
+        let mut object = || parts.next().and_then(|name| Object::parse(name, all));
+        match (object(), object(), parts.next()) {
+            (Some(from), Some(to), Some(label)) if !label.is_empty() => {
+                Ok((from, to, label.to_owned()))
+            }
+            _ => Err(format!("label `{text}`: want FROM:TO:LABEL")),
+        }
+    };
+    several(settings, "label").map(label).collect()
+}
+
+fn properties(settings: &Settings, all: &[Object]) -> Result<Vec<(Object, Property)>, String> {
     let named = settings
         .options
         .iter()
@@ -117,16 +155,16 @@ fn properties(settings: &Settings) -> Result<Vec<(Object, Property)>, String> {
         .flat_map(|(_, value)| value.split(';'))
         .map(str::trim)
         .filter(|text| !text.is_empty())
-        .map(parse_property)
+        .map(|text| parse_property(text, all))
         .collect()
 }
 
 /// Reads `OBJECT:NAME:TYPE[:unique][:A|B|C]`.
-pub(super) fn parse_property(text: &str) -> Result<(Object, Property), String> {
+pub(super) fn parse_property(text: &str, all: &[Object]) -> Result<(Object, Property), String> {
     let (object, rest) = text
         .split_once(':')
         .ok_or_else(|| format!("property `{text}`: want OBJECT:NAME:TYPE[:unique][:A|B|C]"))?;
-    let object = Object::parse(object.trim())
+    let object = Object::parse(object.trim(), all)
         .ok_or_else(|| format!("property `{text}`: no object `{object}`"))?;
     Ok((object, Property::parse(rest)?))
 }

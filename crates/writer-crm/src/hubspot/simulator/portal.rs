@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockW
 use serde_json::{Value, json};
 use simulator::{RecordQuery, Records};
 
-use super::link::Links;
+use super::link::{LinkKinds, Links};
 use super::object::Object;
 use super::options::Options;
 use super::reply::Problem;
@@ -16,21 +16,33 @@ use super::view::View;
 /// Lines of a page that `/_sim/records` makes at a time.
 const PAGE_ROWS: usize = 1_000;
 
-/// The account. Locks are taken in the order schema, store, links.
+/// The account. Locks are taken in the order schema, store, kinds, links.
 #[derive(Debug)]
 pub(super) struct Portal {
     pub(super) options: Options,
-    schemas: [RwLock<Schema>; 4],
-    stores: [Mutex<Store>; 4],
+    /// All object types, by their index.
+    pub(super) objects: Vec<Object>,
+    schemas: Vec<RwLock<Schema>>,
+    stores: Vec<Mutex<Store>>,
+    kinds: RwLock<LinkKinds>,
     links: Mutex<Links>,
 }
 
 impl Portal {
     pub(super) fn new(options: Options) -> Result<Self, String> {
+        let objects = options.objects.clone();
+        let mut kinds = LinkKinds::of(&objects);
+        for (from, to, label) in &options.labels {
+            kinds.define((*from, *to), label, None).map_err(|problem| problem.message)?;
+        }
+        let schema = |object: &Object| RwLock::new(Schema::standard(*object));
+        let store = |object: &Object| Mutex::new(new_store(*object, &options));
         let portal = Self {
-            schemas: Object::ALL.map(|object| RwLock::new(Schema::standard(object))),
-            stores: Object::ALL.map(|object| Mutex::new(new_store(object, &options))),
+            schemas: objects.iter().map(schema).collect(),
+            stores: objects.iter().map(store).collect(),
+            kinds: RwLock::new(kinds),
             links: Mutex::new(Links::default()),
+            objects,
             options,
         };
         for (object, property) in portal.options.properties.clone() {
@@ -41,7 +53,7 @@ impl Portal {
 
     /// The object type a path names.
     pub(super) fn object(&self, name: &str) -> Result<Object, Problem> {
-        Object::parse(name)
+        Object::parse(name, &self.objects)
             .ok_or_else(|| Problem::validation(format!("Unable to infer object type from: {name}")))
     }
 
@@ -55,6 +67,15 @@ impl Portal {
 
     pub(super) fn store(&self, object: Object) -> MutexGuard<'_, Store> {
         self.stores[object.index()].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The ways in which records can be associated.
+    pub(super) fn kinds(&self) -> RwLockReadGuard<'_, LinkKinds> {
+        self.kinds.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn kinds_mut(&self) -> RwLockWriteGuard<'_, LinkKinds> {
+        self.kinds.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn links(&self) -> MutexGuard<'_, Links> {
@@ -79,7 +100,7 @@ fn new_store(object: Object, options: &Options) -> Store {
 
 impl Records for Portal {
     fn page(&self, object: &str, query: &RecordQuery) -> Option<(Vec<String>, u64)> {
-        let object = Object::parse(object)?;
+        let object = Object::parse(object, &self.objects)?;
         let schema = self.schema(object);
         let store = self.store(object);
         let from = u32::try_from(query.from).unwrap_or(u32::MAX);
@@ -102,7 +123,7 @@ impl Records for Portal {
 
     fn stats(&self) -> Value {
         let mut objects = serde_json::Map::new();
-        for object in Object::ALL {
+        for object in self.objects.iter().copied() {
             let totals = self.store(object).totals();
             let shown = json!({
                 "records": totals.live,
@@ -117,7 +138,7 @@ impl Records for Portal {
     }
 
     fn reset(&self) {
-        for object in Object::ALL {
+        for object in self.objects.iter().copied() {
             *self.store(object) = new_store(object, &self.options);
         }
         *self.links() = Links::default();

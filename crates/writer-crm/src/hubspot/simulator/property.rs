@@ -112,7 +112,7 @@ pub(super) async fn create(
 pub(super) async fn add(State(portal): State<Arc<Portal>>, body: String) -> Response {
     let mut added = 0;
     for line in body.lines().map(str::trim).filter(|line| !line.is_empty()) {
-        let outcome = parse_property(line).and_then(|(object, property)| {
+        let outcome = parse_property(line, &portal.objects).and_then(|(object, property)| {
             portal.add_property(object, property).map_err(|problem| problem.message)
         });
         if let Err(error) = outcome {

@@ -92,6 +92,12 @@ const TICKETS: &[Row] = &[
     ("hs_lastmodifieddate", "Last Modified Date", Kind::DateTime),
 ];
 
+const CUSTOM: &[Row] = &[
+    ("hs_createdate", "Object create date/time", Kind::DateTime),
+    ("hs_lastmodifieddate", "Object last modified date/time", Kind::DateTime),
+    ("hubspot_owner_id", "Owner", Kind::Owner),
+];
+
 const READ_ONLY: &[&str] =
     &["hubspotscore", "hs_email_domain", "num_associated_deals", "num_associated_contacts"];
 
@@ -189,15 +195,19 @@ pub(super) fn properties(object: Object) -> impl Iterator<Item = Property> {
         Object::Companies => COMPANIES,
         Object::Deals => DEALS,
         Object::Tickets => TICKETS,
+        Object::Custom(_) => CUSTOM,
     };
     let everywhere = [
         ("hs_object_id", "Record ID", Kind::Number),
         ("createdate", "Create Date", Kind::DateTime),
     ];
+    let own_date = matches!(object, Object::Custom(_));
+    let everywhere =
+        everywhere.into_iter().filter(move |(name, ..)| !own_date || *name != "createdate");
     rows.iter().copied().chain(everywhere).map(move |(name, label, kind)| {
         let origin = match name {
             "hs_object_id" => Origin::RecordId,
-            "createdate" => Origin::Created,
+            "createdate" | "hs_createdate" => Origin::Created,
             "lastmodifieddate" | "hs_lastmodifieddate" => Origin::Modified,
             _ => Origin::Stored,
         };

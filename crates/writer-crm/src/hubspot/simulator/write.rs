@@ -280,6 +280,12 @@ fn plan(
                 continue;
             }
         };
+        if step.is_none()
+            && let Some(refused) = incomplete(schema, row)
+        {
+            steps.push(Err(refused));
+            continue;
+        }
         for (property, text) in store.claims(&row.changes, |index| schema.identifies(index)) {
             let holder = store.holder(property, text);
             if holder.is_some() && holder != step {
@@ -366,6 +372,22 @@ fn complete(schema: &Schema, store: &Store, row: &mut Row<'_>, step: Step) {
         let kept: Vec<&str> = held.split(';').filter(|further| further != main).collect();
         row.changes.push((extra, kept.join(";").into()));
     }
+}
+
+/// A new record without a property its object cannot do without.
+fn incomplete(schema: &Schema, row: &Row<'_>) -> Option<Refused> {
+    let object = schema.object();
+    let is_set = |name: &str| {
+        let set = |(index, value): &(u16, Cow<'_, str>)| {
+            schema.at(*index).name == name && !value.is_empty()
+        };
+        row.changes.iter().any(set)
+    };
+    let lacking = object.required().iter().find(|name| !is_set(name))?;
+    let name = object.name().to_uppercase();
+    let message =
+        format!("Error creating {name}. Some required properties were not set: {lacking}");
+    Some(Refused { category: "VALIDATION_ERROR".to_owned(), message, missing: None })
 }
 
 fn missing(object: Object, id: String) -> Refused {

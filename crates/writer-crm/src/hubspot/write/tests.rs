@@ -53,6 +53,7 @@ fn check(emails: &[&str], body: &str, expected: &[&str]) {
             }
             Outcome::Retry { reason, .. } => format!("retry {reason}"),
             Outcome::Unknown { reason } => format!("? {reason}"),
+            Outcome::InPart { .. } => "in part".to_owned(),
             Outcome::AcceptedUnverified { .. } => "accepted".to_owned(),
         })
         .collect();

@@ -53,6 +53,7 @@ fn word(outcome: &Outcome) -> String {
             format!("{} {}", code.id, field.as_deref().unwrap_or("-"))
         }
         Outcome::Unknown { .. } => "unknown".to_owned(),
+        Outcome::InPart { .. } => "in part".to_owned(),
     }
 }
 

@@ -176,6 +176,7 @@ fn a_jobs_row_has_the_outcome_its_error_means() {
         Outcome::Rejected { code, .. } => code.id,
         Outcome::Retry { .. } => "retry",
         Outcome::Unknown { .. } => "unknown",
+        Outcome::InPart { .. } => "in part",
         other => panic!("{other:?}"),
     };
     for (result, expected) in [

@@ -1,5 +1,7 @@
 //! The HubSpot writer against the HubSpot double: what the suite for every destination cannot know.
 
+mod associations;
+
 use std::sync::Arc;
 
 use flow::arrow::array::{
@@ -22,24 +24,32 @@ impl Clock for Epoch {
     }
 }
 
-async fn started(options: &[(&str, &str)]) -> (Running, Arc<dyn Destination>) {
+pub(crate) async fn started(options: &[(&str, &str)]) -> (Running, Arc<dyn Destination>) {
     let mut settings = Settings::default();
     for (name, value) in options {
         settings.options.insert((*name).to_owned(), (*value).to_owned());
     }
     let server =
         simulator::start(writer_crm::hubspot::simulator::build, settings).await.expect("started");
-    let options = json!({"token": "pat-secret", "base_url": server.url()});
+    let hubspot = open(&server, json!({}));
+    (server, hubspot)
+}
+
+/// A connection to the double, with these options besides.
+pub(crate) fn open(server: &Running, more: Value) -> Arc<dyn Destination> {
+    let mut options = json!({"token": "pat-secret", "base_url": server.url()});
+    let options = options.as_object_mut().expect("an object");
+    options.extend(more.as_object().expect("an object").clone());
     let hubspot = writer_crm::hubspot::open(writer::OpenArgs {
         connection: "crm".to_owned(),
-        options: options.as_object().expect("an object").clone(),
+        options: options.clone(),
         metrics: Metrics::new("0", "0"),
         clock: Arc::new(Epoch),
     });
-    (server, hubspot.expect("valid options"))
+    hubspot.expect("valid options")
 }
 
-fn batch(object: &str, match_on: &str, columns: Vec<(&str, ArrayRef)>) -> WriteBatch {
+pub(crate) fn batch(object: &str, match_on: &str, columns: Vec<(&str, ArrayRef)>) -> WriteBatch {
     let absent = vec![None; columns.len()];
     let fields = RecordBatch::try_from_iter_with_nullable(
         columns.into_iter().map(|(name, column)| (name, column, true)),
@@ -55,15 +65,18 @@ fn batch(object: &str, match_on: &str, columns: Vec<(&str, ArrayRef)>) -> WriteB
     }
 }
 
-fn text(values: &[&str]) -> ArrayRef {
+pub(crate) fn text(values: &[&str]) -> ArrayRef {
     Arc::new(StringArray::from(values.to_vec()))
 }
 
-async fn write(hubspot: &Arc<dyn Destination>, batch: &WriteBatch) -> Result<Receipt, Error> {
+pub(crate) async fn write(
+    hubspot: &Arc<dyn Destination>,
+    batch: &WriteBatch,
+) -> Result<Receipt, Error> {
     hubspot.write(batch).await
 }
 
-async fn records(server: &Running, object: &str) -> Vec<Value> {
+pub(crate) async fn records(server: &Running, object: &str) -> Vec<Value> {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let mut stream = tokio::net::TcpStream::connect(server.addr()).await.expect("connected");
     let request = format!("GET /_sim/records/{object} HTTP/1.0\r\n\r\n");
