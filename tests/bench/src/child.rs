@@ -38,6 +38,12 @@ pub(crate) fn measure(command: &mut Command) -> Cost {
     cost
 }
 
+/// What a program that is still at work has cost; the wall time is not known.
+pub(crate) fn cost_so_far(pid: u32) -> Cost {
+    let cpu_s = state_and_cpu(pid).map_or(0.0, |(_, cpu_s)| cpu_s);
+    Cost { wall_s: 0.0, cpu_s, peak_rss_mb: peak_rss_mb(pid).unwrap_or_default() }
+}
+
 fn peak_rss_mb(pid: u32) -> Option<f64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;

@@ -75,7 +75,7 @@ fn of_run(name: &str, cost: Cost, rows: u64) -> Vec<Figure> {
 }
 
 /// The release binary beside this program.
-fn binary() -> PathBuf {
+pub(crate) fn binary() -> PathBuf {
     let this = std::env::current_exe().expect("this program has a path");
     let binary = this.parent().unwrap_or(Path::new(".")).join("outflow");
     assert!(binary.exists(), "{} is missing: start this through `make bench`", binary.display());

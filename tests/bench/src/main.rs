@@ -8,6 +8,7 @@ mod child;
 mod csv;
 mod end_to_end;
 mod figure;
+mod log;
 mod read;
 mod snapshot;
 mod warehouse;
@@ -35,6 +36,11 @@ const BENCHES: &[Bench] = &[
         name: "snapshot",
         about: "runs by snapshot, nothing and 1 % changed, against psql's binary COPY",
         run: snapshot::run,
+    },
+    Bench {
+        name: "log",
+        about: "commit to acknowledgement by the log, 1,000 changes a second; a large transaction",
+        run: log::run,
     },
 ];
 
