@@ -87,6 +87,8 @@ pub(crate) struct Conductor<'a> {
     pub(crate) facts: Arc<Mutex<Facts>>,
     /// What the source is to be told once everything is settled.
     pub(crate) mark: Option<Mark>,
+    /// When that was, where the source is followed by its log.
+    pub(crate) followed_to: Option<Watermark>,
     /// Rows left for the next run.
     pub(crate) parked: u64,
     /// Until when calls may be carried out whose rows nobody wrote down.
@@ -171,6 +173,7 @@ impl<'a> Conductor<'a> {
             overlooked: Overlooked::default(),
             facts: Arc::default(),
             mark: None,
+            followed_to: None,
             parked: 0,
             unheard_until: None,
             picker: None,

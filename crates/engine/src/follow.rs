@@ -20,7 +20,7 @@ const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_sec
 /// How changes are collected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Follow {
-    /// A change waits at most so long before it is sent.
+    /// Flushes begin at least so far apart: a change waits at most so long before its flush begins.
     pub flush_every: Duration,
     /// So many changes are not waited for.
     pub flush_rows: u64,
@@ -68,6 +68,7 @@ pub async fn follow(
     let mut pause = PAUSES.0;
     let mut counts = RunCounts::default();
     loop {
+        let began = Instant::now();
         let mut result = run_with(sync, ports, options.clone(), (watch, Some(&cache))).await;
         if let Some(report) = report_of(&mut result) {
             counts += report.run.counts;
@@ -96,8 +97,7 @@ pub async fn follow(
                 pause = PAUSES.0;
                 options.full_refresh = false;
                 tokio::select! {
-                    // What goes wrong here, the next flush says.
-                    _ = wait(sync, ports, how) => {}
+                    () = wait(sync, ports, (began, how)) => {}
                     () = drain.cancelled() => {}
                 }
             }
@@ -124,10 +124,18 @@ fn may_pass(failure: &RunFailure) -> bool {
     !matches!(failure.error.kind(), Kind::Config | Kind::Credentials | Kind::Guard)
 }
 
-/// Waits until enough changed, or something changed long enough ago, or nothing changed for long.
-async fn wait(sync: &Sync, ports: &Ports, how: Follow) -> Result<bool> {
-    let stored = ports.store.mark(&sync.name).await?.and_then(|stored| stored.mark);
-    let Some(mark) = stored else { return Ok(true) };
-    let (changes_min, at_most) = (how.flush_rows, how.flush_every);
-    ports.source.wait(&sync.model, &mark, Wait { changes_min, at_most, idle_max: IDLE_MAX }).await
+/// Waits until enough changed, or something changed and the last flush began long enough ago, or nothing changed for long.
+async fn wait(sync: &Sync, ports: &Ports, (began, how): (Instant, Follow)) {
+    // What changed since the last flush began was not in it, so that is how long it has waited at most.
+    let at_most = how.flush_every.saturating_sub(began.elapsed());
+    let wait = Wait { changes_min: how.flush_rows, at_most, idle_max: IDLE_MAX };
+    let mark = ports.store.mark(&sync.name).await.ok().flatten().and_then(|stored| stored.mark);
+    let waited = match &mark {
+        Some(mark) => ports.source.wait(&sync.model, mark, wait).await.is_ok(),
+        None => false,
+    };
+    if !waited {
+        // The next flush says what is wrong, or reads what nobody can wait for; but not again and again at once.
+        tokio::time::sleep(PAUSES.0).await;
+    }
 }

@@ -40,6 +40,8 @@ pub(crate) struct Reading {
 pub(crate) struct Facts {
     /// What the source wants to be told by the next run, once all rows are settled.
     pub(crate) mark: Option<Mark>,
+    /// The warehouse's clock when `mark` was taken.
+    pub(crate) clock: Option<Watermark>,
     /// Whether every row was read.
     pub(crate) compared: bool,
     /// Whether a read went on in another snapshot than it began in.
@@ -112,6 +114,7 @@ impl Reading {
             }
             let mut facts = self.facts();
             facts.mark.clone_from(&so_far.mark);
+            facts.clock = so_far.clock;
             facts.compared |= matches!(page.request.scope, Scope::All);
             first.get_or_insert(so_far);
         }

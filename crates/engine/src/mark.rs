@@ -2,6 +2,8 @@
 
 use std::sync::PoisonError;
 
+use flow::Changes;
+
 use crate::conductor::Conductor;
 use crate::overlooked::overlooked;
 
@@ -11,6 +13,8 @@ impl Conductor<'_> {
         let rows = self.overlooked.rows();
         let facts = std::mem::take(&mut *self.facts.lock().unwrap_or_else(PoisonError::into_inner));
         self.mark.clone_from(&facts.mark);
+        let is_log = matches!(self.sync.model.changes, Changes::Log(_));
+        self.followed_to = facts.clock.filter(|_| is_log);
         self.settler.complete(facts.mark, facts.compared.then_some(self.meta.started_at));
         self.findings = facts.findings;
         self.in_pieces = facts.in_pieces;
@@ -24,6 +28,10 @@ impl Conductor<'_> {
     /// Tells the source, once its mark is durable, what it need not keep any longer.
     pub(crate) async fn tell_settled(&mut self) {
         let Some(mark) = self.mark.take().filter(|_| !self.commit_failed) else { return };
+        if let Some(followed_to) = self.followed_to {
+            self.ports.metrics.source_watermark(&self.sync.name, followed_to);
+            self.ports.metrics.delivered_watermark(&self.sync.name, followed_to);
+        }
         if let Err(error) = self.ports.source.settled(&self.sync.model, &mark).await {
             // The next run tells it again.
             tracing::warn!(code = error.code().id, "the warehouse was not told what is settled");

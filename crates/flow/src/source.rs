@@ -268,7 +268,7 @@ pub trait Source: Send + Sync {
 pub struct Wait {
     /// Enough changes.
     pub changes_min: u64,
-    /// Longest time from the first change on.
+    /// Longest time from the first change on; zero for the first change at once.
     pub at_most: Duration,
     /// Longest time without any change.
     pub idle_max: Duration,
