@@ -55,21 +55,66 @@ async fn prepared() -> (Postgres, Project) {
     (server, project)
 }
 
+/// Where the slot is: everything before is acknowledged.
+async fn confirmed(project: &Project) -> String {
+    let sql =
+        "select confirmed_flush_lsn::text from pg_replication_slots where slot_name = 'people'";
+    project.database.client().await.query_one(sql, &[]).await.expect("the slot is there").get(0)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn doctor_names_everything_the_log_needs_and_the_script_makes_it() {
-    let (server, mut project) = project().await;
+    let settings = "wal_level = replica\nsynchronous_commit = on\nmin_wal_size = 32MB".to_owned();
+    let server = Postgres::start_with(&Setup { settings, ..Setup::default() });
+    let mut project = Project::on(server.database("log"), simulator::LimitSwitch::Off).await;
+    project.write("syncs/people.yml", SYNC);
     script(&server, &project.database, "role.sql", &["role=reader", "schemas=public"]);
     project.warehouse_url = project.database.url_as("reader", "secret");
-    let found = project.outflow(&["doctor", "warehouse"]).await;
-    assert_ne!(found.code, Some(0));
-    for part in
-        ["WITH REPLICATION", "pg_create_logical_replication_slot", "CREATE PUBLICATION people"]
-    {
-        assert!(found.stdout.contains(part), "{part} is not in {}", found.stdout);
-    }
+    let says = async |code: i32, parts: &[&str]| {
+        let found = project.outflow(&["doctor", "warehouse"]).await.exits(code);
+        for part in parts {
+            assert!(found.stdout.contains(part), "{part} is not in {}", found.stdout);
+        }
+    };
+    let slot = "SELECT pg_create_logical_replication_slot('people', 'pgoutput');";
+    let statements = [
+        "ALTER SYSTEM SET wal_level = 'logical'; then restart the server.",
+        "ALTER ROLE reader WITH REPLICATION;",
+        slot,
+        "CREATE PUBLICATION people FOR TABLE people;",
+    ];
+    says(78, &statements).await;
+    project.database.execute("alter system set wal_level = 'logical'").await;
+    server.restart(true);
     let variables = ["role=reader", "slot=people", "publication=people", "tables=people"];
     script(&server, &project.database, "log.sql", &variables);
-    project.outflow(&["doctor", "warehouse"]).await.exits(0);
+    says(0, &["E1038", "ALTER SYSTEM SET max_slot_wal_keep_size"]).await;
+
+    project.database.execute("alter publication people drop table people").await;
+    says(78, &["E1033", "ALTER PUBLICATION people ADD TABLE public.people;"]).await;
+    project.database.execute("alter table people drop constraint people_pkey").await;
+    script(&server, &project.database, "log.sql", &variables);
+    says(78, &["E1035", "ALTER TABLE public.people REPLICA IDENTITY FULL;"]).await;
+    project.database.execute("alter table people add primary key (id)").await;
+
+    // Hazard: the server gives the log up.
+    project.insert(0, 10).await;
+    project.run().await.exits(0);
+    project.run().await.exits(0);
+    project.database.execute("alter system set max_slot_wal_keep_size = '1MB'").await;
+    project.database.execute("select pg_reload_conf()").await;
+    for _ in 0..4 {
+        project.database.execute("select pg_switch_wal()").await;
+        project.database.execute("create table w as select 1; drop table w; checkpoint").await;
+    }
+    says(1, &["E1029", &format!("SELECT pg_drop_replication_slot('people'); {slot}")]).await;
+    project.insert(10, 20).await;
+    project.run().await.exits(1);
+    project.database.execute("select pg_drop_replication_slot('people')").await;
+    script(&server, &project.database, "log.sql", &variables);
+    let run = project.run().await.exits(0).balances();
+    assert!(run.stdout.contains("E1064"), "why every row was read is said: {}", run.stdout);
+    project.converged(&[]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -100,19 +145,164 @@ async fn changes_deletes_and_truncate_reach_the_records_and_the_slot_moves_on() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_run_is_told_the_same_again() {
-    // R1, D2
+    // R1, D2: the slot is moved on after the acknowledgement, so whatever a kill leaves behind is told again.
     let (_server, project) = prepared().await;
-    project.insert(0, 100).await;
+    project.insert(0, 300).await;
     project.run().await.exits(0);
     project.run().await.exits(0);
-    project.database.execute("update people set name = 'v' || id").await;
-    project.faults("op=batch_upsert;do=delay:3000;times=*").await;
-    let mut child = project.spawn(&["run", "-s", "people"]);
-    eventually("the run has begun to write", || async { project.writes().await > 1 }).await;
-    child.kill().await.unwrap();
-    project.clear_faults().await;
+    for round in 0..5 {
+        let before = (confirmed(&project).await, project.writes().await);
+        project.database.execute(&format!("update people set name = '{round}v' || id")).await;
+        // One kill while the first call has no answer, the others when calls were answered.
+        let (rule, calls) = if round == 0 { ("delay:3000", 1) } else { ("delay:100", 2) };
+        project.faults(&format!("op=batch_upsert;do={rule};times=*")).await;
+        let mut child = project.spawn(&["run", "-s", "people"]);
+        eventually("the run writes", || async { project.writes().await >= before.1 + calls }).await;
+        child.kill().await.expect("it is there to be killed");
+        if round == 0 {
+            assert_eq!(confirmed(&project).await, before.0, "nothing is acknowledged");
+        }
+        project.clear_faults().await;
+    }
     project.run().await.exits(0);
     project.converged(&[]).await;
+    let before = confirmed(&project).await;
+    project.database.execute("update people set name = 'last' where id = 1").await;
+    project.run().await.exits(0);
+    assert_ne!(confirmed(&project).await, before, "what is settled is let go");
+    project.converged(&[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_load_while_others_write_is_joined_to_the_log() {
+    // R1
+    let (_server, project) = prepared().await;
+    project.insert(0, 2000).await;
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    let client = project.database.client().await;
+    let writing = async {
+        let mut number = 0;
+        while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+            number += 1;
+            let (old, new) = (number * 7 % 2000, 5000 + number);
+            let sql = format!(
+                "begin; update people set name = 'w{number}' where id = {old}; \
+                 delete from people where id = {}; \
+                 insert into people values ({new}, 'user{new}@example.com', 'n', 1, now(), 'pro', now()); commit",
+                number * 13 % 2000
+            );
+            client.batch_execute(&sql).await.expect("it is written");
+        }
+        number
+    };
+    let running = async {
+        let first = project.run().await.exits(0).balances();
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        first
+    };
+    let (written, first) = tokio::join!(writing, running);
+    assert!(written > 20 && first.count("created") > 1000, "{written} transactions meanwhile");
+    project.run().await.exits(0).balances();
+    project.converged(&[]).await;
+}
+
+const JOINED: &str = r#"
+version: 1
+sync: people
+model:
+  connection: warehouse
+  primary_key: id
+  sql: select p.id, p.email, a.name as account, p.note from people p join accounts a on a.id = p.account_id
+changes:
+  method: log
+  slot: people
+  publication: people
+  tables: [people, { name: accounts, keys: select p.id from people p join changed a on a.id = p.account_id }]
+destination: { connection: hubspot, object: contacts, match_on: { email: email } }
+mode: upsert
+mappings: { company: account, lastname: note }
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_joined_table_leads_to_its_rows_large_values_stay_and_a_table_that_left_is_noticed() {
+    let (server, mut project) = project().await;
+    let note = "(select string_agg(md5(i || '.' || n), '') from generate_series(1, 150) n)";
+    let sql = format!(
+        "create table accounts (id int primary key, name text); \
+         insert into accounts select i, 'account ' || i from generate_series(1, 3) i; \
+         alter table people add account_id int, add note text; \
+         alter table people alter note set storage external; \
+         insert into people select i, 'user' || i || '@example.com', 'n', 1, now(), 'pro', now(), i % 3 + 1, {note} \
+         from generate_series(1, 90) i"
+    );
+    project.database.execute(&sql).await;
+    project.write("syncs/people.yml", JOINED);
+    script(&server, &project.database, "role.sql", &["role=reader", "schemas=public"]);
+    let variables = ["role=reader", "slot=people", "publication=people", "tables=people, accounts"];
+    script(&server, &project.database, "log.sql", &variables);
+    project.warehouse_url = project.database.url_as("reader", "secret");
+    assert_eq!(project.run().await.exits(0).balances().count("created"), 90);
+    project.run().await.exits(0);
+
+    project.database.execute("update people set score = 2 where id = 1").await;
+    let run = project.run().await.exits(0).balances();
+    assert_eq!((run.count("read"), run.count("unchanged")), (1, 1));
+    project.database.execute("update accounts set name = 'renamed' where id = 2").await;
+    let run = project.run().await.exits(0).balances();
+    assert_eq!((run.count("read"), run.count("updated")), (30, 30), "the account's people");
+    let renamed =
+        |contacts: &std::collections::BTreeMap<_, std::collections::BTreeMap<String, String>>| {
+            contacts.values().filter(|contact| contact["company"] == "renamed").count()
+        };
+    let contacts = project.contacts().await;
+    assert_eq!(renamed(&contacts), 30);
+    assert!(
+        contacts.values().all(|contact| contact["lastname"].len() == 4800),
+        "no large value is lost"
+    );
+
+    // Hazard: a table that leaves the publication has no changes in the log any more.
+    project.database.execute("alter publication people drop table accounts").await;
+    project.database.execute("update accounts set name = 'renamed' where id = 3").await;
+    let run = project.run().await.exits(78);
+    assert!(
+        run.stderr.contains("ALTER PUBLICATION people ADD TABLE public.accounts;"),
+        "{}",
+        run.stderr
+    );
+    project.database.execute("alter publication people add table accounts").await;
+    let run = project.run().await.exits(0).balances();
+    assert!(run.stdout.contains("E1062"), "why every row was read is said: {}", run.stdout);
+    assert_eq!(renamed(&project.contacts().await), 60);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_of_200_000_rows_takes_little_memory() {
+    // L2
+    let (_server, project) = prepared().await;
+    project.write(
+        "syncs/people.yml",
+        &SYNC.replace("table: people", "sql: select * from people where id < 1000"),
+    );
+    project.insert(0, 200_000).await;
+    project.run().await.exits(0);
+    project.run().await.exits(0);
+    project.database.execute("update people set name = name || '!'").await;
+    let mut child = project.spawn(&["run", "-s", "people", "--output", "json"]);
+    let status = format!("/proc/{}/status", child.id().expect("it runs"));
+    let mut peak = 0;
+    while child.try_wait().expect("it can be asked").is_none() {
+        let text = std::fs::read_to_string(&status).unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.trim().parse().ok());
+        peak = kib.unwrap_or(0u64).max(peak);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let run = finish(child).await.exits(0).balances();
+    assert_eq!((run.count("read"), run.count("updated")), (1000, 1000));
+    assert!((1..256 << 10).contains(&peak), "{peak} KiB");
+    project.run().await.exits(0);
+    assert_eq!(project.contacts().await.len(), 1000);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -122,7 +312,16 @@ async fn a_run_without_an_end_follows_until_a_signal_also_over_a_restart_of_the_
         "syncs/people.yml",
         &format!("{SYNC}schedule: {{ continuous: {{ flush_every: 100ms }} }}\n"),
     );
-    let child = project.spawn(&["run", "-s", "people", "--output", "json"]);
+    let textfiles = project.path("");
+    let child = project.spawn(&[
+        "run",
+        "-s",
+        "people",
+        "--output",
+        "json",
+        "--metrics-textfile",
+        &textfiles.display().to_string(),
+    ]);
     for round in 0..3 {
         project.insert(round * 50, round * 50 + 50).await;
         let rows = usize::try_from(round * 50 + 50).unwrap();
@@ -142,4 +341,13 @@ async fn a_run_without_an_end_follows_until_a_signal_also_over_a_restart_of_the_
         tokio::time::timeout(Duration::from_secs(30), ended).await.unwrap().unwrap();
     let ended = ended.exits(143).balances();
     assert_eq!(ended.count("created"), 150, "the counts are of all flushes");
+    let metrics = std::fs::read_to_string(project.path("outflow_people.prom")).unwrap();
+    let value = |name: &str| -> f64 {
+        let line = metrics.lines().find(|line| line.starts_with(&format!("{name}{{")));
+        let line = line.unwrap_or_else(|| panic!("no {name} in {metrics}"));
+        line.rsplit(' ').next().unwrap().parse().unwrap()
+    };
+    assert!(value("outflow_replication_slot_retained_bytes") > 0.0);
+    assert!(value("outflow_delivered_watermark_timestamp_seconds") > 1.7e9);
+    assert_eq!(value("outflow_rows_unaccounted"), 0.0);
 }

@@ -1,5 +1,4 @@
-//! The documented codes of the reader: errors `E1001` to `E1049` and from `E1100` on, findings
-//! from `E1050` on.
+//! The documented codes of the reader: errors `E1001` to `E1037` and from `E1100` on, findings from `E1038` to `E1099`.
 
 use flow::{Code, Kind};
 
@@ -50,6 +49,8 @@ pub const CODES: &[&Code] = &[
     &E1035_NO_IDENTITY,
     &E1036_NOT_VISIBLE,
     &E1037_KEYS_SQL,
+    &E1038_UNLIMITED,
+    &E1039_SLOT_AT_RISK,
     &E1050_WATERMARK_NULLABLE,
     &E1051_WATERMARK_ZONE,
     &E1052_WATERMARK_DAY,

@@ -137,6 +137,24 @@ pub static E1067_EVERY_ROW: Code = Code {
     remedy: "Give the table `keys`: { name: s.t, keys: \"SELECT o.id FROM o JOIN changed ON o.t_id = changed.id\" }.",
 };
 
+/// Nothing limits what a slot keeps back.
+pub static E1038_UNLIMITED: Code = Code {
+    id: "E1038",
+    kind: Kind::Config,
+    title: "Nothing limits the log that the server keeps back for the slot.",
+    cause: "A sync that nobody runs fills the server's disk: max_slot_wal_keep_size is not set, and the sync has no `retained_max_mib`.",
+    remedy: "ALTER SYSTEM SET max_slot_wal_keep_size = '20GB'; SELECT pg_reload_conf(); or at least be warned by `changes.retained_max_mib`.",
+};
+
+/// The server is about to give a slot up.
+pub static E1039_SLOT_AT_RISK: Code = Code {
+    id: "E1039",
+    kind: Kind::Config,
+    title: "The server is about to give up the slot's log.",
+    cause: "The slot keeps back more than max_slot_wal_keep_size. The next checkpoint removes that log, and then every row has to be read.",
+    remedy: "Run the sync now, and raise max_slot_wal_keep_size.",
+};
+
 /// The replication slot keeps back much log.
 pub static E1068_RETAINED: Code = Code {
     id: "E1068",

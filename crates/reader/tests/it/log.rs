@@ -313,9 +313,9 @@ async fn everything_that_is_missing_is_named_at_once_with_the_statement_that_men
     for part in [
         "WITH REPLICATION",
         "pg_create_logical_replication_slot(",
+        "ALTER ROLE log_reader WITH REPLICATION;",
         "CREATE PUBLICATION p FOR TABLE t, u, v;",
-        "ALTER PUBLICATION p ADD TABLE public.u;",
-        "REPLICA IDENTITY FULL",
+        "ALTER TABLE public.u REPLICA IDENTITY FULL;",
         "changes.tables",
     ] {
         assert!(error.remedy().contains(part), "{part}: {}", error.remedy());
@@ -326,14 +326,28 @@ async fn everything_that_is_missing_is_named_at_once_with_the_statement_that_men
     database
         .execute(&format!("SELECT pg_create_logical_replication_slot('{slot}', 'test_decoding')"))
         .await;
+    let error = source.check(&model).await.unwrap_err();
+    assert!(
+        error.remedy().contains("ALTER PUBLICATION p ADD TABLE public.u;"),
+        "{}",
+        error.remedy()
+    );
     of.tables = vec![followed("t", None)];
-    model.changes = Changes::Log(of);
+    model.changes = Changes::Log(of.clone());
     assert_eq!(code(&source.check(&model).await.unwrap_err()), "E1028");
     database.execute(&format!("SELECT pg_drop_replication_slot('{slot}')")).await;
     database
         .execute(&format!("SELECT pg_create_logical_replication_slot('{slot}', 'pgoutput')"))
         .await;
-    source.check(&model).await.unwrap();
+    let findings = async |retained_bytes_max| {
+        let mut model = table("t", &["id"]);
+        model.changes = Changes::Log(Log { retained_bytes_max, ..of.clone() });
+        let found = source.check(&model).await.unwrap().findings;
+        found.iter().map(|finding| finding.code.id).filter(|id| *id != "E1056").collect::<Vec<_>>()
+    };
+    assert_eq!(findings(None).await, ["E1038"], "the server has no limit, and the sync none");
+    assert!(findings(Some(1 << 40)).await.is_empty());
+    assert_eq!(findings(Some(1)).await, ["E1068"]);
     database.execute("ALTER PUBLICATION p SET TABLE t WHERE (id > 3)").await;
     assert_eq!(code(&source.check(&model).await.unwrap_err()), "E1034");
     database

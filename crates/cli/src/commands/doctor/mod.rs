@@ -5,6 +5,7 @@ mod warehouse;
 
 use std::cell::RefCell;
 
+use flow::Finding;
 use serde_json::json;
 
 use crate::config::CheckedSync;
@@ -86,6 +87,11 @@ impl Report<'_> {
 
     fn warn(&self, subject: &str, message: &str, help: &str) {
         self.line((Tone::Warn, "warn"), subject, (None, message, help));
+    }
+
+    fn advise(&self, subject: &str, finding: &Finding) {
+        let line = (Some(finding.code.id), finding.message.as_str(), finding.remedy.as_str());
+        self.line((Tone::Warn, "warn"), subject, line);
     }
 
     fn fail(&self, subject: &str, failure: &Failure) {

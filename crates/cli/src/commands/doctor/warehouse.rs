@@ -46,7 +46,7 @@ pub(super) async fn check(
                 let columns = text::counted(checked.columns.len() as u64, "column");
                 report.ok(name, &format!("the model of `{}` has {columns}", planned.sync.name));
                 for finding in checked.findings {
-                    report.warn(name, &finding.message, &finding.remedy);
+                    report.advise(name, &finding);
                 }
             }
             Err(error) => report.fail(name, &Failure::Error(error)),

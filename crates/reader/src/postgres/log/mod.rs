@@ -80,7 +80,7 @@ pub(super) async fn open(
     let upto = if all { slot.confirmed } else { slot.flushed };
     let notes = Notes {
         mark: Some(LogMark { lsn: upto, ..here }.store()),
-        findings: why.into_iter().chain(slot.too_much(log)).collect(),
+        findings: why.into_iter().collect(),
         retained_bytes: Some(slot.retained_bytes),
     };
     let opening = Opening { clock, duplicates: Default::default(), schema: view.layout.schema() };
@@ -125,7 +125,7 @@ pub(super) async fn findings(
     (model, log): (&Model, &Log),
     view: &View,
 ) -> Result<Vec<Finding>> {
-    let (ways, _) = look(session, (model, log), view).await?;
+    let (ways, slot) = look(session, (model, log), view).await?;
     let unfollowed = ways.unfollowed.iter().map(|table| {
         let message = format!("the model reads {table}, whose changes are not followed");
         finding(&codes::E1066_NOT_FOLLOWED, message)
@@ -134,7 +134,7 @@ pub(super) async fn findings(
         Way::All(reason) => Some(every_row(&table.label, reason)),
         _ => None,
     });
-    let mut found: Vec<Finding> = unfollowed.chain(all).collect();
+    let mut found: Vec<Finding> = unfollowed.chain(all).chain(slot.findings(log)).collect();
     found.dedup_by(|a, b| a.message == b.message);
     Ok(found)
 }

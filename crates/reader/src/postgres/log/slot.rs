@@ -36,9 +36,28 @@ pub(super) struct Slot {
     pub flushed: Lsn,
     /// Bytes of log that the slot keeps back.
     pub retained_bytes: u64,
+    /// The server has no limit of its own for that.
+    pub unlimited: bool,
+    /// The slot is over the server's limit, which gives it up at the next checkpoint.
+    pub at_risk: bool,
 }
 
 impl Slot {
+    /// What deserves attention: that nothing limits the slot, or that it is over a limit.
+    pub(super) fn findings(&self, log: &Log) -> Vec<Finding> {
+        let slot = &log.slot;
+        let unlimited = (self.unlimited && log.retained_bytes_max.is_none()).then(|| {
+            let message =
+                format!("nothing limits the log that the server keeps back for the slot `{slot}`");
+            finding(&codes::E1038_UNLIMITED, message)
+        });
+        let at_risk = self.at_risk.then(|| {
+            let message = format!("the server is about to give up the log of the slot `{slot}`");
+            finding(&codes::E1039_SLOT_AT_RISK, message)
+        });
+        unlimited.into_iter().chain(at_risk).chain(self.too_much(log)).collect()
+    }
+
     /// That the slot keeps back more than it may. The run goes on: it is what lets the log go.
     pub(super) fn too_much(&self, log: &Log) -> Option<Finding> {
         let max = log.retained_bytes_max.filter(|max| self.retained_bytes > *max)?;
@@ -59,7 +78,8 @@ pub(super) struct Missing {
 }
 
 const SQL: &str = "SELECT pg_catalog.pg_is_in_recovery(), pg_catalog.current_setting('wal_level'), \
-    r.rolsuper OR r.rolreplication, s.slot_name IS NOT NULL, \
+    r.rolsuper OR r.rolreplication OR EXISTS (SELECT FROM pg_catalog.pg_roles AS g \
+        WHERE g.rolname = 'rds_replication' AND pg_catalog.pg_has_role(r.oid, g.oid, 'MEMBER')), s.slot_name IS NOT NULL, \
     coalesce(s.slot_type = 'logical' AND s.plugin = 'pgoutput' AND NOT s.temporary \
         AND s.database = pg_catalog.current_database() \
         AND NOT coalesce((to_jsonb(s) ->> 'two_phase')::bool, false), false), \
@@ -67,7 +87,9 @@ const SQL: &str = "SELECT pg_catalog.pg_is_in_recovery(), pg_catalog.current_set
     CASE WHEN pg_catalog.pg_is_in_recovery() THEN '0/0' \
         ELSE pg_catalog.pg_current_wal_flush_lsn()::text END, \
     CASE WHEN pg_catalog.pg_is_in_recovery() THEN 0 ELSE coalesce(pg_catalog.pg_wal_lsn_diff( \
-        pg_catalog.pg_current_wal_lsn(), s.restart_lsn), 0)::int8 END \
+        pg_catalog.pg_current_wal_lsn(), s.restart_lsn), 0)::int8 END, \
+    r.rolname::text, coalesce(to_jsonb(s) ->> 'invalidation_reason', ''), \
+    (SELECT g.setting::int8 < 0 FROM pg_catalog.pg_settings AS g WHERE g.name = 'max_slot_wal_keep_size') \
     FROM pg_catalog.pg_roles AS r LEFT JOIN pg_catalog.pg_replication_slots AS s ON s.slot_name = $1 \
     WHERE r.rolname = current_user";
 
@@ -93,11 +115,12 @@ pub(super) async fn look(session: &mut Session, log: &Log) -> Result<Result<Slot
     }
     let level: String = row.get(1);
     if level != "logical" {
-        let how = "ALTER SYSTEM SET wal_level = 'logical'; and restart the server.".to_owned();
+        let how = "ALTER SYSTEM SET wal_level = 'logical'; then restart the server.".to_owned();
         miss(&codes::E1027_NO_SLOT, format!("wal_level is {level}"), how);
     }
     if !row.get::<_, bool>(2) {
-        let how = "ALTER ROLE the connection's role WITH REPLICATION;".to_owned();
+        let role: String = row.get(10);
+        let how = format!("ALTER ROLE {} WITH REPLICATION;", literal::readable(&role));
         miss(
             &codes::E1030_NO_REPLICATION,
             "the login may not use replication slots".to_owned(),
@@ -113,10 +136,12 @@ pub(super) async fn look(session: &mut Session, log: &Log) -> Result<Result<Slot
         );
         miss(&codes::E1028_WRONG_SLOT, what, format!("Use another name, and: {create}"));
     } else if status == "lost" {
+        let reason: String = row.get(11);
+        let why = if reason.is_empty() { reason } else { format!(" ({reason})") };
         let how = format!("SELECT pg_drop_replication_slot({}); {create}", name.trim());
         miss(
             &codes::E1029_SLOT_LOST,
-            format!("the server gave up the log of the slot `{slot}`"),
+            format!("the server gave up the log of the slot `{slot}`{why}"),
             how,
         );
     }
@@ -130,7 +155,9 @@ pub(super) async fn look(session: &mut Session, log: &Log) -> Result<Result<Slot
     let lsn = |index| Lsn::parse(&row.get::<_, Option<String>>(index).unwrap_or_default());
     let (confirmed, flushed) = lsn(7).zip(lsn(8)).ok_or_else(unreadable)?;
     let retained_bytes = u64::try_from(row.get::<_, i64>(9)).unwrap_or_default();
-    Ok(Ok(Slot { confirmed, flushed, retained_bytes }))
+    let unlimited = row.get::<_, Option<bool>>(12) == Some(true);
+    let at_risk = status == "unreserved";
+    Ok(Ok(Slot { confirmed, flushed, retained_bytes, unlimited, at_risk }))
 }
 
 fn unreadable() -> Error {

@@ -12,9 +12,11 @@ use super::mark::LogMark;
 use super::slot::Lsn;
 
 /// Between two looks.
-const PAUSE: Duration = Duration::from_millis(100);
+const PAUSE: Duration = Duration::from_millis(50);
+/// Where counting takes long, since the server writes much that is not ours, the pauses are so many times longer.
+const PAUSE_PER_COUNT: u32 = 4;
 /// So many bytes of log without a change of ours are worth moving the slot on.
-const BYTES_OF_OTHERS_MAX: u64 = 64 << 20;
+const BYTES_OF_OTHERS_MAX: u64 = 16 << 20;
 
 /// Waits until enough changes are there, or the first of them has waited long enough. False when there was none.
 pub(in super::super) async fn wait(
@@ -28,23 +30,25 @@ pub(in super::super) async fn wait(
     let mut first: Option<Instant> = None;
     let mut looked = mark.lsn;
     loop {
+        let mut pause = PAUSE;
         session.begin_looking().await?;
         let end = end(&mut session).await?;
         if end != looked {
             looked = end;
+            let counting = Instant::now();
             let changes = count(&mut session, log, wait.changes_min).await?;
-            if changes >= wait.changes_min || end.0.saturating_sub(mark.lsn.0) > BYTES_OF_OTHERS_MAX
-            {
-                session.commit().await?;
-                session.end().await;
-                return Ok(true);
-            }
+            pause = pause.max(counting.elapsed() * PAUSE_PER_COUNT);
             if changes > 0 {
                 first.get_or_insert_with(Instant::now);
             }
+            let others = end.0.saturating_sub(mark.lsn.0);
+            if changes >= wait.changes_min || others > BYTES_OF_OTHERS_MAX {
+                break;
+            }
         }
         session.commit().await?;
-        if first.is_some_and(|first| first.elapsed() >= wait.at_most) {
+        let left = first.map(|first| wait.at_most.saturating_sub(first.elapsed()));
+        if left == Some(Duration::ZERO) {
             session.end().await;
             return Ok(true);
         }
@@ -52,8 +56,11 @@ pub(in super::super) async fn wait(
             session.end().await;
             return Ok(false);
         }
-        tokio::time::sleep(PAUSE.min(wait.at_most)).await;
+        tokio::time::sleep(left.unwrap_or(pause).min(pause)).await;
     }
+    session.commit().await?;
+    session.end().await;
+    Ok(true)
 }
 
 /// The end of the durable log; beyond any place where the server is no primary, which the read then says.

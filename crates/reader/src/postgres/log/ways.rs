@@ -44,6 +44,8 @@ pub(super) struct Ways {
     /// Tables the model reads and nobody follows.
     pub unfollowed: Vec<String>,
     pub missing: Vec<Missing>,
+    /// There is no publication at all.
+    pub unpublished: bool,
 }
 
 /// Each listed table, or each leaf of one that has partitions.
@@ -93,7 +95,7 @@ pub(super) async fn look(
         false => log.tables.iter().map(|table| table.name.clone()).collect(),
     };
     let mut ways = Ways::default();
-    ways.publication(session, log).await?;
+    ways.publication(session, log, &listed).await?;
     let origin = Origin::of(session, model, view).await?;
     let sql = format!("{NAMED}{TABLES}");
     let rows = session.query(&sql, &[&listed, &log.publication], "looking at the tables").await?;
@@ -119,7 +121,12 @@ impl Ways {
         self.missing.push(Missing { code, what, how });
     }
 
-    async fn publication(&mut self, session: &mut Session, log: &Log) -> Result<()> {
+    async fn publication(
+        &mut self,
+        session: &mut Session,
+        log: &Log,
+        listed: &[String],
+    ) -> Result<()> {
         const SQL: &str = "SELECT pubinsert AND pubupdate AND pubdelete AND pubtruncate \
             FROM pg_catalog.pg_publication WHERE pubname = $1";
         let rows = session.query(SQL, &[&log.publication], "looking at the publication").await?;
@@ -134,9 +141,8 @@ impl Ways {
                 self.miss(&codes::E1034_PUBLISHED_IN_PART, what, how);
             }
             None => {
-                let tables: Vec<&str> =
-                    log.tables.iter().map(|table| table.name.as_str()).collect();
-                let how = format!("CREATE PUBLICATION {name} FOR TABLE {};", tables.join(", "));
+                let how = format!("CREATE PUBLICATION {name} FOR TABLE {};", listed.join(", "));
+                self.unpublished = true;
                 self.miss(
                     &codes::E1033_NOT_PUBLISHED,
                     format!("there is no publication {name}"),
@@ -156,7 +162,7 @@ impl Ways {
         let (oid, part, label): (u32, u32, String) = (row.get(1), row.get(2), row.get(3));
         let place: (String, String) = (row.get(4), row.get(5));
         let publication = literal::readable(&log.publication);
-        if !row.get::<_, bool>(7) {
+        if !self.unpublished && !row.get::<_, bool>(7) {
             let what = format!(
                 "{label} is not in the publication {publication}: its changes are not in the log"
             );
@@ -175,7 +181,7 @@ impl Ways {
                 "{label} has no replica identity: the log does not say which row was changed or deleted"
             );
             let how =
-                format!("ALTER TABLE {label} ADD PRIMARY KEY (...); or REPLICA IDENTITY FULL;");
+                format!("ALTER TABLE {label} REPLICA IDENTITY FULL; or give it a primary key.");
             self.miss(&codes::E1035_NO_IDENTITY, what, how);
         }
         let way = match keys {
