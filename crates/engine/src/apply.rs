@@ -1,18 +1,21 @@
 //! Applying a plan: exactly its rows are sent, by the way a run goes, or nothing is. The warehouse is read again first; a
 //! row that is not what was planned refuses the plan, and a row that changed only since then is left for the next run.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use flow::{Fingerprint, Key, Result, Scope, Target, Watermark};
+use flow::{Entry, Fingerprint, GoneHow, Key, Result, Scope, Store, Target, Watermark};
 use transform::Mapped;
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::diff::Verdict;
 use crate::guard::{Guard, allow, rulings};
+use crate::plan::PlanOp;
 use crate::plan_file::{Header, PlanFile, PlanRows, PlannedRow};
 use crate::request::{Remembered, changed_since, page};
 use crate::run::{Job, advance, execute};
 use crate::weigh::{Beholder, Place, Weighed};
+use crate::weight::Reason;
 use crate::{Ports, Ruling, RunFailure, RunOptions, RunReport, Sync, Watch, codes};
 
 /// Names the configuration of a sync: what is read, what is sent where, and what guards it.
@@ -26,7 +29,12 @@ pub(crate) struct Approval {
     pub(crate) plan: Arc<PlanFile>,
     /// Guards it may pass.
     allowed: Vec<Guard>,
+    /// The rows whose records it removes.
+    removals: Removals,
 }
+
+/// Rows of a plan whose records are removed, by key.
+pub(crate) type Removals = Arc<HashMap<Key, PlannedRow>>;
 
 /// Does what the plan says. `allowed`: guards that may be passed, this once.
 ///
@@ -46,15 +54,29 @@ pub async fn apply(
         true => Scope::All,
         false => changed_since(sync, &remembered),
     };
-    let approval = Approval { plan, allowed };
+    let removals = Arc::new(removals(&plan)?);
+    let removes = sync.removed.is_some() && !removals.is_empty();
+    let approval = Approval { plan, allowed, removals };
     let refused = approval.about(sync, origin).and_then(|()| approval.state(&remembered));
     let job = Job {
         approval: Some(approval),
         refused: refused.err(),
         guarded: true,
+        removes,
+        sees_all: removes,
         ..Job::new(vec![page(sync, scope, None)], advance(sync, remembered))
     };
     execute(sync, ports, &lease, (job, options), watch).await
+}
+
+fn removals(plan: &PlanFile) -> Result<HashMap<Key, PlannedRow>> {
+    let (mut rows, mut found) = (plan.rows()?, HashMap::new());
+    while let Some(row) = rows.next()? {
+        if let Some(key) = row.key.clone().filter(|_| row.is_removal()) {
+            found.insert(key, row);
+        }
+    }
+    Ok(found)
 }
 
 impl Approval {
@@ -98,7 +120,7 @@ impl Approval {
 
     /// What the guards say about the plan, and about what was allowed. An applied plan is an approved one.
     pub(crate) fn rulings(&self, sync: &Sync) -> Vec<Ruling> {
-        let mut said = rulings(&sync.guards, &self.plan.header.counts, |_| Vec::new());
+        let mut said = rulings(sync, &self.plan.header.counts, |_| Vec::new());
         let allowed = [self.allowed.as_slice(), &[Guard::FirstRun]].concat();
         allow(&mut said, &allowed);
         said
@@ -111,7 +133,18 @@ impl Approval {
 
     /// Compares a weighing with the plan.
     pub(crate) fn verifier(&self) -> Result<Verifier> {
-        Ok(Verifier { cursor: Cursor::new(&self.plan)?, plan: Arc::clone(&self.plan), found: None })
+        Ok(Verifier {
+            cursor: Cursor::new(&self.plan)?,
+            plan: Arc::clone(&self.plan),
+            found: None,
+            removals: Arc::clone(&self.removals),
+            gone: HashMap::clone(&self.removals),
+        })
+    }
+
+    /// The rows whose records the plan removes.
+    pub(crate) fn removals(&self) -> Removals {
+        Arc::clone(&self.removals)
     }
 
     /// Picks the plan's rows out of a read.
@@ -128,16 +161,21 @@ struct Cursor {
 
 impl Cursor {
     fn new(plan: &PlanFile) -> Result<Self> {
-        let mut rows = plan.rows()?;
-        let head = rows.next()?;
-        Ok(Self { rows, head })
+        let mut cursor = Self { rows: plan.rows()?, head: None };
+        cursor.head = cursor.next()?;
+        Ok(cursor)
+    }
+
+    /// The next row of the read; those that are not in it come after all others.
+    fn next(&mut self) -> Result<Option<PlannedRow>> {
+        Ok(self.rows.next()?.filter(|row| !row.is_removal()))
     }
 
     /// The planned row, if it is the next one in the plan; the one after it is next then.
     fn take(&mut self, key: Option<&Key>) -> Result<Option<PlannedRow>> {
         match &self.head {
             Some(head) if head.key.as_ref() == key => {
-                let next = self.rows.next()?;
+                let next = self.next()?;
                 Ok(std::mem::replace(&mut self.head, next))
             }
             _ => Ok(None),
@@ -157,15 +195,29 @@ pub(crate) struct Verifier {
     plan: Arc<PlanFile>,
     cursor: Cursor,
     found: Option<Moved>,
+    removals: Removals,
+    /// Of these, the ones that were not seen yet.
+    gone: HashMap<Key, PlannedRow>,
 }
 
 impl Verifier {
-    /// Whether every row of the plan was there, as planned.
-    pub(crate) fn verdict(self) -> Result<()> {
-        let moved = match (self.found, self.cursor.head) {
-            (Some(moved), _) => moved,
-            (None, Some(_)) => Moved::Source,
-            (None, None) => return Ok(()),
+    /// Whether every row of the plan was there, as planned, and every row whose record it removes was not.
+    pub(crate) async fn verdict(self, store: &dyn Store) -> Result<()> {
+        let moved = match (self.found, self.cursor.head, self.gone.keys().next()) {
+            (Some(moved), ..) => moved,
+            (None, Some(_), _) => Moved::Source,
+            (None, None, None) => return Ok(()),
+            (None, None, Some(key)) => {
+                let known = store.lookup(&self.plan.header.sync, std::slice::from_ref(key)).await?;
+                let is_open = |entry: Entry| {
+                    entry.gone.is_none_or(|gone| gone.how != GoneHow::Settled)
+                        && entry.rejected.is_none()
+                };
+                match known.into_iter().flatten().next().is_some_and(is_open) {
+                    true => Moved::Source,
+                    false => Moved::State,
+                }
+            }
         };
         let (code, what) = match moved {
             Moved::Source => (&codes::G010, "rows of the plan have changed in the warehouse"),
@@ -183,6 +235,7 @@ impl Verifier {
 impl Beholder for Verifier {
     fn restart(&mut self) -> Result<()> {
         (self.cursor, self.found) = (Cursor::new(&self.plan)?, None);
+        self.gone = HashMap::clone(&self.removals);
         Ok(())
     }
 
@@ -201,6 +254,16 @@ impl Beholder for Verifier {
                 }
                 _ => self.differs(Moved::Source),
             }
+        }
+        Ok(())
+    }
+
+    fn behold_gone(&mut self, key: &Key, entry: &Entry) -> Result<()> {
+        // Who left only since then is not in the plan, and is left for the next run.
+        if let Some(planned) = self.gone.remove(key)
+            && planned != planned_removal(key, entry)
+        {
+            self.differs(Moved::State);
         }
         Ok(())
     }
@@ -259,6 +322,24 @@ pub(crate) fn planned(weighed: &Weighed<'_>, place: Place) -> Option<PlannedRow>
     }
 }
 
+/// The row as a plan has it that removes its record, without what is set in it.
+pub(crate) fn planned_removal(key: &Key, entry: &Entry) -> PlannedRow {
+    PlannedRow {
+        key: Some(key.clone()),
+        op: PlanOp::Remove.as_str().to_owned(),
+        reason: Some(Reason::Gone.as_str().to_owned()),
+        prior: entry.acknowledged,
+        ..PlannedRow::default()
+    }
+}
+
+impl PlannedRow {
+    /// It is not in the read: its record is removed.
+    pub(crate) fn is_removal(&self) -> bool {
+        self.op == PlanOp::Remove.as_str()
+    }
+}
+
 /// Picks the plan's rows out of a read, in the order of both.
 pub(crate) struct Picker(Cursor);
 
@@ -271,7 +352,7 @@ impl Picker {
         for (row, (key, verdict)) in mapped.keys.iter().zip(verdicts).enumerate() {
             // Rows the mapping refused are in the plan, and not among these.
             while cursor.head.as_ref().is_some_and(|head| head.fingerprint.is_none()) {
-                cursor.head = cursor.rows.next()?;
+                cursor.head = cursor.next()?;
             }
             match cursor.take(Some(key))? {
                 Some(planned) if planned.op == "invalid" => invalid.push(row),

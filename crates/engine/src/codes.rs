@@ -84,9 +84,10 @@ pub static E4020: Code = Code {
     kind: Kind::Guard,
     title: "too many rows left the model at once",
     cause: "A read without any row, or with far fewer rows than were known, mostly means that the model is broken or \
-            being rebuilt, and not that so many records are to be removed. What changed was sent; no record was removed.",
-    remedy: "look at `outflow plan`; if the rows are really gone, allow it with the guards `max_removed` and \
-             `max_removed_floor`",
+            being rebuilt, and not that so many records are to be removed. Nothing was sent, unless more changed than \
+            waits in memory for the end of the read; no record was removed.",
+    remedy: "look at `outflow plan`; if the rows are really gone, plan to a file and `outflow apply FILE --allow \
+             max_removed` once, or set the guards `max_removed` and `max_removed_floor`",
 };
 
 /// Rows without a key hold removals back.

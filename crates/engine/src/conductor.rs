@@ -13,10 +13,11 @@ use tokio_util::task::AbortOnDropHandle;
 use transform::RunMeta;
 
 use crate::absent::Seen;
-use crate::apply::Picker;
+use crate::apply::{Picker, Removals};
 use crate::batch::{Batcher, Call};
 use crate::deliver::{Caller, Delivery};
 use crate::gone::write_mode;
+use crate::hold::Hold;
 use crate::intake::{Chunk, Facts, Mapping, Reading, Slot, task_lost};
 use crate::overlooked::Overlooked;
 use crate::prepare::Prepared;
@@ -95,6 +96,12 @@ pub(crate) struct Conductor<'a> {
     pub(crate) unheard_until: Option<i64>,
     /// Leaves rows that are not in the plan that is applied.
     pub(crate) picker: Option<Picker>,
+    /// Rows parked since they are not in that plan.
+    pub(crate) left: u64,
+    /// The rows whose records that plan removes.
+    pub(crate) removals: Option<Removals>,
+    /// Calls that wait until it is known who left the model.
+    pub(crate) hold: Hold,
     /// The state had unconfirmed rows when the run began.
     pub(crate) had_unconfirmed: bool,
     /// Rows are sent to be confirmed.
@@ -177,6 +184,9 @@ impl<'a> Conductor<'a> {
             parked: 0,
             unheard_until: None,
             picker: None,
+            left: 0,
+            removals: None,
+            hold: Hold::default(),
             had_unconfirmed: false,
             confirming: false,
             sent: 0,
@@ -210,14 +220,18 @@ impl<'a> Conductor<'a> {
         let Job { pages, asked, confirms, removes, weighed, approval, .. } = job;
         if let Some(approval) = approval {
             self.picker = Some(approval.picker()?);
+            self.removals = Some(approval.removals());
             if let Some(reached) = approval.reached(self.settler.stored()) {
                 self.settler.not_past(reached);
             }
         }
         self.remember_doubts().await?;
         self.resume_jobs(watch).await?;
+        if removes && weighed.is_none() && self.removals.is_none() {
+            self.hold(&pages).await?;
+        }
         // Rows that were weighed are older than rows read now, which must not be sent before them (D3).
-        if confirms && weighed.is_none() {
+        if confirms && weighed.is_none() && !self.hold.on {
             self.confirm(Duration::ZERO, watch).await?;
         }
         let mut asked = asked;
@@ -226,6 +240,7 @@ impl<'a> Conductor<'a> {
             if let Err(error) = self.forget_gone(asked.unwrap_or_default()).await {
                 self.fail(error);
             }
+            self.read_ended();
             if self.parked == 0 {
                 self.complete();
             }
@@ -234,7 +249,7 @@ impl<'a> Conductor<'a> {
                 self.confirm(CONFIRM_PATIENCE, watch).await?;
             }
             if removes
-                && self.parked == 0
+                && self.parked == self.left
                 && self.may_go_on()
                 && let Err(error) = self.remove_gone(watch).await
             {
@@ -265,7 +280,7 @@ impl<'a> Conductor<'a> {
             if (ended || self.closing) && self.calls.is_empty() {
                 break;
             }
-            let hungry = !ended && !self.closing && self.ready.is_empty();
+            let hungry = !ended && !self.closing && (self.hold.on || self.ready.is_empty());
             let step = tokio::select! {
                 biased;
                 () = stop.abort.cancelled() => {
@@ -276,9 +291,12 @@ impl<'a> Conductor<'a> {
                 chunk = chunks.recv(), if hungry => match chunk {
                     Some(Ok(Some(chunk))) => {
                         forget_found(asked, &chunk.mapped);
-                        self.take(chunk).await
+                        match self.take(chunk).await {
+                            Ok(()) => self.let_go_when_full().await,
+                            failed => failed,
+                        }
                     }
-                    Some(Ok(None)) => { ended = true; self.flush() }
+                    Some(Ok(None)) => { ended = true; self.end_of_read().await }
                     Some(Err(error)) => Err(error),
                     None => Err(Error::new(&codes::E4007, "the mapping ended without an end")),
                 },
@@ -335,7 +353,7 @@ impl<'a> Conductor<'a> {
             self.fail(error);
         }
         while self.failure.is_none() && self.calls.len() < self.in_flight_max {
-            if self.options.stop.drain.is_cancelled() {
+            if self.hold.on || self.options.stop.drain.is_cancelled() {
                 break;
             }
             let Some(bytes) = self.ready.front().map(Call::bytes) else { break };
@@ -435,22 +453,6 @@ impl<'a> Conductor<'a> {
         }
         if let Some(watermark) = watermark {
             metrics.delivered_watermark(&self.sync.name, watermark);
-        }
-        Ok(())
-    }
-
-    /// Closes the open rejects of rows that left the model. Should one come back, its payload is tried again.
-    pub(crate) async fn forget_gone(&mut self, keys: Vec<Key>) -> Result<()> {
-        if keys.is_empty() {
-            return Ok(());
-        }
-        let entries = self.ports.store.lookup(&self.sync.name, &keys).await?;
-        for (key, entry) in keys.into_iter().zip(entries) {
-            match entry {
-                Some(entry) if entry.rejected.is_some() => self.settler.resolved(key, entry),
-                Some(_) => {}
-                None => self.settler.gone(key),
-            }
         }
         Ok(())
     }

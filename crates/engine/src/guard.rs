@@ -3,8 +3,8 @@
 use flow::{Code, Error, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::codes;
 use crate::diagnosis::Common;
+use crate::{Sync, codes};
 
 /// The limits of a sync. `None`: no limit.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -207,8 +207,11 @@ pub(crate) struct Counts {
     pub(crate) known: u64,
     /// Rows of the model, where they were counted.
     pub(crate) model_rows: Option<u64>,
-    /// Known rows that left the model.
+    /// Known rows that left the model and whose records would be removed.
     pub(crate) removed: u64,
+    /// The read was of every row, and there was none.
+    #[serde(default)]
+    pub(crate) nothing_read: bool,
     /// Known rows whose payload changed.
     pub(crate) update: u64,
     /// Filled values that would be emptied, and filled values as last acknowledged.
@@ -224,17 +227,16 @@ pub(crate) struct Counts {
 
 /// What every guard of the sync says about `counts`, in the order of [`Guard::ALL`].
 pub(crate) fn rulings(
-    guards: &Guards,
+    sync: &Sync,
     counts: &Counts,
     common: impl Fn(Guard) -> Vec<Common>,
 ) -> Vec<Ruling> {
     let share = |limit: Option<f64>| limit.map(Limit::Share);
     // A few bad rows of a small read are no crowd: what is known counts, where that is more.
     let rows = counts.read.max(counts.known);
-    let removed = guards.max_removed.map(|share| match guards.max_removed_floor {
-        0 => Limit::Share(share),
-        floor => Limit::ShareOrRows(share, floor),
-    });
+    let guards = &sync.guards;
+    let removed = removal_limit(sync);
+    let nothing_left = counts.nothing_read && counts.removed > 0;
     let asked = [
         (Guard::MinRows, guards.min_rows.map(Limit::AtLeast), counts.model_rows, 0),
         (Guard::MaxRemoved, removed, Some(counts.removed), counts.known),
@@ -249,11 +251,28 @@ pub(crate) fn rulings(
         .into_iter()
         .filter_map(|(guard, limit, count, of)| {
             let (limit, count) = (limit?, count?);
-            let stopped = limit.passed(count, of);
+            let stopped = match (guard, limit) {
+                // A model without any row is broken, however small the share is that it makes.
+                (Guard::MaxRemoved, Limit::Share(share) | Limit::ShareOrRows(share, _)) => {
+                    limit.passed(count, of) || (nothing_left && share < 1.0)
+                }
+                _ => limit.passed(count, of),
+            };
             let common = if stopped { common(guard) } else { Vec::new() };
             Some(Ruling { guard, count, of, limit, stopped, allowed: false, common })
         })
         .collect()
+}
+
+/// What `max_removed` allows: a mirror that removes records has a limit also where nobody asked for one.
+fn removal_limit(sync: &Sync) -> Option<Limit> {
+    let own = sync.removed.as_ref().filter(|removed| removed.action.needs().is_some());
+    let (share, floor) = match (sync.guards.max_removed, own) {
+        (Some(share), _) => (share, sync.guards.max_removed_floor),
+        (None, Some(removed)) => (removed.limit.share, removed.limit.floor),
+        (None, None) => return None,
+    };
+    Some(if floor == 0 { Limit::Share(share) } else { Limit::ShareOrRows(share, floor) })
 }
 
 /// The error of the first guard that stops the run.

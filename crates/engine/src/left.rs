@@ -7,7 +7,7 @@ use flow::{Entry, Gone, GoneHow, Key, Result, Store};
 use crate::absent::{Absent, Seen};
 use crate::gone::{Standing, standing};
 use crate::intake::Chunk;
-use crate::weigh::Scale;
+use crate::weigh::{Beholder, Scale};
 use crate::{Removed, Sync};
 
 /// Rows looked at in one go.
@@ -61,8 +61,12 @@ impl Noted {
         self.released.extend(released.cloned());
     }
 
-    /// Weighs the rows of the ledger that are gone.
-    pub(crate) async fn weigh(self, scale: &Scale<'_>) -> Result<Left> {
+    /// Weighs the rows of the ledger that are gone, and shows those whose record would be removed.
+    pub(crate) async fn weigh(
+        self,
+        scale: &Scale<'_>,
+        beholder: &mut dyn Beholder,
+    ) -> Result<Left> {
         let Some(removed) = &self.removed else { return Ok(Left::default()) };
         let (sync, now) = (scale.sync, scale.meta.started_at);
         let store = scale.ports.store.as_ref();
@@ -72,16 +76,17 @@ impl Noted {
         if whole {
             let mut absent = Absent::new(store, &sync.name, &self.seen)?;
             while let Some(rows) = absent.next().await? {
-                self.count(&mut left, (removed, store, &sync.name), rows, now).await?;
+                self.count((&mut left, beholder), (removed, store, &sync.name), rows, now).await?;
             }
             return Ok(left);
         }
-        let said: Vec<Key> = self.said.iter().cloned().collect();
+        let mut said: Vec<Key> = self.said.iter().cloned().collect();
+        said.sort_unstable();
         for keys in said.chunks(PAGE_ROWS) {
             let entries = store.lookup(&sync.name, keys).await?;
             let known = keys.iter().zip(entries).filter_map(|(key, entry)| Some((key, entry?)));
             let rows = known.map(|(key, entry)| (key.clone(), entry)).collect();
-            self.count(&mut left, (removed, store, &sync.name), rows, now).await?;
+            self.count((&mut left, beholder), (removed, store, &sync.name), rows, now).await?;
         }
         let mut after = None;
         loop {
@@ -92,7 +97,7 @@ impl Noted {
                 let says = entry.gone.is_some_and(|gone| gone.how == GoneHow::Said);
                 says && !self.seen.contains(key) && !self.said.contains(key)
             });
-            self.count(&mut left, (removed, store, &sync.name), page, now).await?;
+            self.count((&mut left, beholder), (removed, store, &sync.name), page, now).await?;
             if last {
                 return Ok(left);
             }
@@ -101,7 +106,7 @@ impl Noted {
 
     async fn count(
         &self,
-        left: &mut Left,
+        (left, beholder): (&mut Left, &mut dyn Beholder),
         (removed, store, sync): (&Removed, &dyn Store, &str),
         rows: Vec<(Key, Entry)>,
         now: i64,
@@ -115,10 +120,11 @@ impl Noted {
                 Standing::Waits => left.waiting += 1,
                 Standing::Forget => left.ignored += 1,
                 Standing::Unknown | Standing::Refused => left.failed += 1,
-                Standing::Due => due.extend(entry.remote_id.map(|id| (key, id))),
+                Standing::Due => due.push((key, entry)),
             }
         }
-        let ids: Vec<String> = due.iter().map(|(_, id)| id.clone()).collect();
+        let ids: Vec<String> =
+            due.iter().filter_map(|(_, entry)| entry.remote_id.clone()).collect();
         if ids.is_empty() {
             return Ok(());
         }
@@ -126,12 +132,13 @@ impl Noted {
         let here = |key: &Key| self.seen.contains(key) && !self.said.contains(key);
         let kept: HashSet<String> =
             holders.into_iter().filter(|(_, key)| here(key)).map(|(id, _)| id).collect();
-        for (key, id) in due {
-            if kept.contains(&id) {
+        for (key, entry) in due {
+            if entry.remote_id.as_ref().is_some_and(|id| kept.contains(id)) {
                 left.ignored += 1;
                 continue;
             }
             left.due += 1;
+            beholder.behold_gone(&key, &entry)?;
             if left.samples.len() < SAMPLES {
                 left.samples.push(key);
             }

@@ -16,6 +16,7 @@ mod doubt;
 mod follow;
 mod gone;
 mod guard;
+mod hold;
 mod intake;
 mod jobs;
 mod known;

@@ -8,6 +8,12 @@ use crate::conductor::Conductor;
 use crate::overlooked::overlooked;
 
 impl Conductor<'_> {
+    /// The read ended cleanly, whatever becomes of its rows.
+    pub(crate) fn read_ended(&mut self) {
+        let facts = self.facts.lock().unwrap_or_else(PoisonError::into_inner);
+        (self.in_pieces, self.compared) = (facts.in_pieces, facts.compared);
+    }
+
     /// Every row is settled: the next run asks what changed since the snapshots of this one.
     pub(crate) fn complete(&mut self) {
         let rows = self.overlooked.rows();
@@ -16,9 +22,7 @@ impl Conductor<'_> {
         let is_log = matches!(self.sync.model.changes, Changes::Log(_));
         self.followed_to = facts.clock.filter(|_| is_log);
         self.settler.complete(facts.mark, facts.compared.then_some(self.meta.started_at));
-        self.findings = facts.findings;
-        self.in_pieces = facts.in_pieces;
-        self.compared = facts.compared;
+        self.findings.extend(facts.findings);
         if rows > 0 {
             self.settler.found_only_by_compare(rows);
             self.findings.push(overlooked(rows));

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use flow::arrow::array::Array;
-use flow::{Error, Finding, Key, Payload, Result, Scope, Watermark, text_at};
+use flow::{Entry, Error, Finding, Key, Payload, Result, Scope, Watermark, text_at};
 use transform::RunMeta;
 
-use crate::apply::{config_name, planned};
+use crate::apply::{config_name, planned, planned_removal};
 use crate::diff::Verdict;
 use crate::guard::Ruling;
 use crate::plan_file::{Change, Header, PlanWriter, PlannedRow};
@@ -18,7 +18,7 @@ use crate::request::{Remembered, page, scope_of_plan};
 use crate::target::target;
 use crate::weigh::{Beholder, Compare, Ended, Place, Scale, Weighed, model_rows};
 use crate::weight::{Reason, Weight};
-use crate::{Ports, Removed, Stop, Sync, codes};
+use crate::{Ports, Stop, Sync, codes};
 
 /// Rows shown as samples, per operation.
 const SAMPLES: usize = 3;
@@ -142,25 +142,20 @@ pub async fn plan(sync: &Sync, ports: &Ports, options: &PlanOptions) -> Result<P
     let (stop, whole) = (&options.stop, matches!(scope, Scope::All));
     let compare = if options.live { Compare::Live } else { Compare::Remembered };
     let scale = Scale { sync, ports, prepared: &prepared, meta: &meta, stop, stored, compare };
-    let mut writing = Writing::new(options.out.as_deref())?;
+    let set = removal_fields(sync, (&prepared, &meta))?;
+    let mut writing = Writing::new(options.out.as_deref(), &set)?;
     let ended = scale.weigh(vec![page(sync, scope, None)], &mut writing).await?;
     let Ended::Complete(mut weight, _) = ended else {
         return Err(Error::new(&codes::E4004, "the plan was interrupted; nothing was sent"));
     };
     weight.count_model(counted);
     let mut plan = Plan::of(&weight);
-    plan.rulings = weight.rulings(&sync.guards);
+    plan.rulings = weight.rulings(sync);
     plan.from = stored.map(|stored| stored.watermark);
     plan.findings.clone_from(&prepared.checked.findings);
     plan.findings.extend(weight.blind(&sync.guards));
     plan.samples = writing.samples;
-    plan.samples.extend(removals(sync, (&prepared, &meta), &weight)?);
-    if let Some(Removed { limit, .. }) = &sync.removed
-        && let Some(error) = limit.refusal(weight.left.due, weight.known, weight.left.nothing_read)
-    {
-        let (code, message) = (error.code(), error.message().to_owned());
-        plan.findings.push(Finding { code, message, remedy: code.remedy.to_owned() });
-    }
+    plan.samples.extend(weight.left.samples.iter().map(|key| removal(key, &set)));
     if let Some(writer) = writing.writer {
         let header = Header {
             sync: sync.name.clone(),
@@ -179,23 +174,16 @@ pub async fn plan(sync: &Sync, ports: &Ports, options: &PlanOptions) -> Result<P
     Ok(plan)
 }
 
-/// Some of the records that would be removed, with the fields that would be set.
-fn removals(
-    sync: &Sync,
-    (prepared, meta): (&Prepared, &RunMeta),
-    weight: &Weight,
-) -> Result<Vec<PlanRow>> {
-    let set = match setter(sync, prepared).map_err(|errors| mapping_error(&errors))? {
+/// The fields that are set in the records of rows that left the model.
+fn removal_fields(sync: &Sync, (prepared, meta): (&Prepared, &RunMeta)) -> Result<Vec<Change>> {
+    Ok(match setter(sync, prepared).map_err(|errors| mapping_error(&errors))? {
         Some(setter) => fields(&setter.payload(1, meta)?, 0),
         None => Vec::new(),
-    };
-    let row = |key: &Key| PlanRow {
-        key: key.clone(),
-        op: PlanOp::Remove,
-        reason: Reason::Gone,
-        fields: set.clone(),
-    };
-    Ok(weight.left.samples.iter().map(row).collect())
+    })
+}
+
+fn removal(key: &Key, set: &[Change]) -> PlanRow {
+    PlanRow { key: key.clone(), op: PlanOp::Remove, reason: Reason::Gone, fields: set.to_vec() }
 }
 
 impl Plan {
@@ -236,13 +224,15 @@ impl Plan {
 /// Keeps the first rows to be sent, per operation, and writes all rows of the plan to its file.
 struct Writing<'a> {
     out: Option<&'a Path>,
+    /// What is set in the records of rows that left the model.
+    set: &'a [Change],
     writer: Option<PlanWriter>,
     samples: Vec<PlanRow>,
 }
 
 impl<'a> Writing<'a> {
-    fn new(out: Option<&'a Path>) -> Result<Self> {
-        Ok(Self { out, writer: out.map(PlanWriter::new).transpose()?, samples: Vec::new() })
+    fn new(out: Option<&'a Path>, set: &'a [Change]) -> Result<Self> {
+        Ok(Self { out, set, writer: out.map(PlanWriter::new).transpose()?, samples: Vec::new() })
     }
 
     fn sample(&mut self, weighed: &Weighed<'_>, row: usize) {
@@ -257,7 +247,7 @@ impl<'a> Writing<'a> {
 
 impl Beholder for Writing<'_> {
     fn restart(&mut self) -> Result<()> {
-        *self = Self::new(self.out)?;
+        *self = Self::new(self.out, self.set)?;
         Ok(())
     }
 
@@ -277,6 +267,15 @@ impl Beholder for Writing<'_> {
             writer.push(PlannedRow { values, ..planned })?;
         }
         Ok(())
+    }
+
+    fn behold_gone(&mut self, key: &Key, entry: &Entry) -> Result<()> {
+        match &mut self.writer {
+            Some(writer) => {
+                writer.push(PlannedRow { values: self.set.to_vec(), ..planned_removal(key, entry) })
+            }
+            None => Ok(()),
+        }
     }
 }
 

@@ -93,7 +93,7 @@ impl Header {
 pub(crate) struct PlannedRow {
     /// `None` where the row's key is NULL.
     pub(crate) key: Option<Key>,
-    /// `create`, `update` or `invalid`.
+    /// `create`, `update`, `invalid`, or `remove`: after all others, a record whose row left the model.
     pub(crate) op: String,
     pub(crate) reason: Option<String>,
     /// Of the payload.

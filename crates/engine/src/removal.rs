@@ -35,6 +35,32 @@ impl Conductor<'_> {
     /// Acts on the rows that are gone, after the read ended cleanly and everything of it is settled.
     pub(crate) async fn remove_gone(&mut self, watch: &dyn Watch) -> Result<()> {
         let Some(removed) = self.sync.removed.clone() else { return Ok(()) };
+        let noticed = match self.hold.noticed.take() {
+            Some(noticed) => noticed,
+            None => self.notice_gone().await?,
+        };
+        let Some(complete) = noticed else { return Ok(()) };
+        let remover = self.remover(&removed)?;
+        let mut after = None;
+        loop {
+            let page = self.page_of_gone(after.as_ref()).await?;
+            let last = page.len() < PAGE_ROWS;
+            after = page.last().map(|(key, _)| key.clone());
+            let page = self.planned(eligible(page, complete));
+            let due = self.sort_gone(&removed, page);
+            self.remove(&removed, (&remover, due)).await?;
+            self.commit().await?;
+            watch.progress(&self.progress());
+            if last || self.is_stopping() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Remembers which rows are gone after a read that ended cleanly, and refuses to go on where these are too many. Gives
+    /// whether the read was complete; `None` where it says nothing of rows that it did not contain.
+    pub(crate) async fn notice_gone(&mut self) -> Result<Option<bool>> {
+        let Some(removed) = self.sync.removed.clone() else { return Ok(None) };
         // Who came back is not gone any more, and who says so is, before anybody is listed.
         self.commit().await?;
         // Rows of other pages are in it too; whoever is in neither was in no read of every row.
@@ -46,28 +72,33 @@ impl Conductor<'_> {
         match &seen {
             Some(seen) => self.miss_absent(seen).await?,
             None if self.says_who_left() => {}
-            None => return Ok(()),
+            None => return Ok(None),
         }
-        self.brake(&removed, seen.as_ref()).await?;
-        let remover = self.remover(&removed)?;
-        let mut after = None;
-        loop {
-            let page = self.page_of_gone(after.as_ref()).await?;
-            let last = page.len() < PAGE_ROWS;
-            after = page.last().map(|(key, _)| key.clone());
-            let page = eligible(page, seen.is_some());
-            let due = self.sort_gone(&removed, page);
-            self.remove(&removed, (&remover, due)).await?;
-            self.commit().await?;
-            watch.progress(&self.progress());
-            if last || self.is_stopping() {
-                return Ok(());
+        // The guards spoke about the removals of a plan that is applied, and there are no others.
+        if self.removals.is_none() {
+            self.brake(&removed, seen.as_ref()).await?;
+        }
+        Ok(Some(seen.is_some()))
+    }
+
+    /// Closes the open rejects of rows that left the model. Should one come back, its payload is tried again.
+    pub(crate) async fn forget_gone(&mut self, keys: Vec<Key>) -> Result<()> {
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let entries = self.ports.store.lookup(&self.sync.name, &keys).await?;
+        for (key, entry) in keys.into_iter().zip(entries) {
+            match entry {
+                Some(entry) if entry.rejected.is_some() => self.settler.resolved(key, entry),
+                Some(_) => {}
+                None => self.settler.gone(key),
             }
         }
+        Ok(())
     }
 
     /// Whether a read that is not complete can tell that a row left the model: by the row itself, or by the log.
-    fn says_who_left(&self) -> bool {
+    pub(crate) fn says_who_left(&self) -> bool {
         let Model { changes, removed_when, .. } = &*self.sync.model;
         removed_when.is_some() || matches!(changes, Changes::Log(_))
     }
@@ -212,6 +243,21 @@ impl Conductor<'_> {
             }
         }
         due
+    }
+
+    /// A row that is not in the plan that is applied is left for the next run.
+    pub(crate) fn leave_out(&mut self) {
+        self.parked += 1;
+        self.left += 1;
+    }
+
+    /// Where a plan is applied, only the rows whose records it removes; the others wait for the next run.
+    fn planned(&mut self, page: Vec<GoneRow>) -> Vec<GoneRow> {
+        let Some(removals) = self.removals.clone() else { return page };
+        let (planned, others): (Vec<_>, Vec<_>) =
+            page.into_iter().partition(|(key, _, _)| removals.contains_key(key));
+        self.leave_waiting(others.len() as u64);
+        planned
     }
 
     fn leave_waiting(&mut self, rows: u64) {

@@ -256,7 +256,7 @@ async fn guard(
         known.rulings = approval.rulings(sync);
         stopped(&sync.name, &known.rulings)?;
     } else if guards.confirm_first_run && ports.store.known_rows(&sync.name).await? == 0 {
-        let all = rulings(guards, &Counts::default(), |_| Vec::new());
+        let all = rulings(sync, &Counts::default(), |_| Vec::new());
         known.rulings = all.into_iter().filter(|ruling| ruling.guard == Guard::FirstRun).collect();
         return stopped(&sync.name, &known.rulings).map(|()| prepared);
     } else if !guards.weigh() {
@@ -294,9 +294,9 @@ async fn guard(
     let (read, unchanged) = (weight.read, weight.unchanged);
     known.counts = RunCounts { read, unchanged, parked: read - unchanged, ..RunCounts::default() };
     match verifier {
-        Some(verifier) => verifier.verdict()?,
+        Some(verifier) => verifier.verdict(ports.store.as_ref()).await?,
         None => {
-            known.rulings = weight.rulings(guards);
+            known.rulings = weight.rulings(sync);
             known.findings.extend(weight.blind(guards));
         }
     }

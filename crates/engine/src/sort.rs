@@ -247,7 +247,7 @@ impl Conductor<'_> {
                     }
                 }
                 Verdict::Held => held += 1,
-                Verdict::Left => self.parked += 1,
+                Verdict::Left => self.leave_out(),
                 Verdict::Conflict => self.refuse(conflict(key.clone()), Some(prior)),
                 Verdict::Send => {
                     send.push(index as u32);
@@ -372,6 +372,7 @@ impl Conductor<'_> {
     /// Sends what waits, and lets everything be answered and committed.
     pub(crate) async fn settle_all(&mut self) -> Result<()> {
         self.flush()?;
+        self.let_go().await?;
         loop {
             self.start_calls();
             let done = tokio::select! {
@@ -430,19 +431,6 @@ impl Conductor<'_> {
             self.close();
         }
         left > 0
-    }
-
-    /// Forgets what the ledger says of records about to change: if the answer is lost, they are sent again (D4).
-    async fn mark_dirty(&self, rows: &[Row]) -> Result<()> {
-        let keys: Vec<_> = rows
-            .iter()
-            .filter(|row| row.prior.acknowledged.is_some())
-            .map(|row| row.key.clone())
-            .collect();
-        if keys.is_empty() {
-            return Ok(());
-        }
-        self.ports.store.mark_dirty(self.lease, &keys).await
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use flow::{Entry, Error, Result, Scope, StoredWatermark, Watermark};
+use flow::{Entry, Error, Key, Result, Scope, StoredWatermark, Watermark};
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 use transform::{Mapped, RunMeta};
@@ -121,6 +121,8 @@ pub(crate) trait Beholder: Send {
     fn restart(&mut self) -> Result<()>;
     /// A batch.
     fn behold(&mut self, weighed: &Weighed<'_>) -> Result<()>;
+    /// A row that left the model and whose record would be removed; after all batches.
+    fn behold_gone(&mut self, key: &Key, entry: &Entry) -> Result<()>;
 }
 
 /// Nobody looks on.
@@ -132,6 +134,10 @@ impl Beholder for Nobody {
     }
 
     fn behold(&mut self, _weighed: &Weighed<'_>) -> Result<()> {
+        Ok(())
+    }
+
+    fn behold_gone(&mut self, _key: &Key, _entry: &Entry) -> Result<()> {
         Ok(())
     }
 }
@@ -212,7 +218,7 @@ impl Scale<'_> {
         let rows_per_call =
             self.sync.delivery.batch_rows.unwrap_or(rows_max).min(rows_max).max(1) as u64;
         let found = weight.create + weight.update - weight.renamed;
-        weight.left = noted.weigh(self).await?;
+        weight.left = noted.weigh(self, beholder).await?;
         weight.requests = found.div_ceil(rows_per_call)
             + weight.renamed.div_ceil(rows_per_call)
             + weight.left.due.div_ceil(rows_per_call);

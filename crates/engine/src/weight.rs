@@ -6,6 +6,7 @@ use flow::arrow::array::{Array, RecordBatch};
 use flow::{Code, Finding, Payload, Watermark};
 use transform::Mapped;
 
+use crate::Sync;
 use crate::codes;
 use crate::diagnosis::{About, Common, Diagnosis};
 use crate::diff::Verdict;
@@ -120,6 +121,7 @@ impl Weight {
             known: self.known,
             model_rows: self.model_rows,
             removed: self.left.due,
+            nothing_read: self.left.nothing_read,
             update: self.update,
             emptied: self.emptied,
             filled: self.filled,
@@ -130,8 +132,8 @@ impl Weight {
     }
 
     /// What the guards say.
-    pub(crate) fn rulings(&self, guards: &Guards) -> Vec<Ruling> {
-        rulings(guards, &self.counts(), |guard| self.common(guard))
+    pub(crate) fn rulings(&self, sync: &Sync) -> Vec<Ruling> {
+        rulings(sync, &self.counts(), |guard| self.common(guard))
     }
 
     fn refuse(&mut self, code: &'static Code, field: Option<String>) {

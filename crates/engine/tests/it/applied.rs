@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use engine::{Guard, Guards, PlanFile, PlanOptions, RunFailure, RunReport};
+use engine::{Guard, Guards, PlanFile, PlanOptions, Removed, RunFailure, RunReport};
 use flow::{Changes, Error, Kind, Model, RunStatus};
 
+use crate::world::remove::{delete, set};
 use crate::world::{Behaviour, DOWN, Nobody, Person, World, people};
 
 async fn plan(world: &World) -> (engine::Plan, PathBuf) {
@@ -242,4 +243,88 @@ fn disturb(rows: &mut Vec<Person>, dice: &mut fastrand::Rng, now: &mut i64) {
             _ => {}
         }
     }
+}
+
+fn removed_of(world: &World) -> Vec<String> {
+    world.removals().into_iter().flatten().collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plan_removes_exactly_the_records_it_says_or_is_refused() {
+    // D8
+    for action in [delete().action, set(r#"{"status": "churned"}"#)] {
+        let world = World::mirror(people(0..100), Removed { action, ..delete() });
+        world.run().await.unwrap();
+        let left = world.leave(&[3, 50, 99]);
+        change(&mut world.source.rows.lock().unwrap()[..5], "changed", 1);
+        let (planned, file) = plan(&world).await;
+        assert_eq!((planned.removed, planned.update, planned.unchanged), (3, 5, 92));
+        // One of them comes back: its record is not to be removed any more.
+        world.enter(vec![left[0].clone()]);
+        refused(&world, &file, "G010").await;
+        world.leave(&[3]);
+        // Another one leaves, and others change: that is for the next run.
+        world.leave(&[60]);
+        change(&mut world.source.rows.lock().unwrap()[20..23], "later", 1);
+        let report = apply(&world, &file, &[]).await.unwrap();
+        let counts = report.run.counts;
+        assert_eq!((counts.removed, counts.gone_waiting, counts.updated), (3, 1, 5));
+        assert_eq!((counts.parked, counts.unaccounted()), (3, 0));
+        assert_eq!(removed_of(&world).len(), 3);
+        refused(&world, &file, "G012").await;
+        let counts = world.run().await.unwrap().run.counts;
+        assert_eq!((counts.removed, counts.updated), (1, 3));
+        assert_eq!(removed_of(&world).len(), 4);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plan_that_only_removes_is_applied_once() {
+    let world = World::mirror(people(0..40), delete());
+    world.run().await.unwrap();
+    world.leave(&[7, 8]);
+    let (planned, file) = plan(&world).await;
+    assert_eq!((planned.removed, planned.changes(), planned.requests), (2, 2, 1));
+    let report = apply(&world, &file, &[]).await.unwrap();
+    assert_eq!((report.run.counts.removed, report.run.counts.unchanged), (2, 38));
+    world.converged();
+    refused(&world, &file, "G012").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plan_without_removals_removes_nothing() {
+    let world = World::mirror(people(0..40), delete());
+    world.run().await.unwrap();
+    change(&mut world.source.rows.lock().unwrap()[..5], "changed", 1);
+    let (_, file) = plan(&world).await;
+    world.leave(&[30]);
+    let report = apply(&world, &file, &[]).await.unwrap();
+    assert_eq!((report.run.counts.removed, report.run.counts.updated), (0, 5));
+    assert_eq!(removed_of(&world), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_removals_than_a_mirror_may_make_need_a_plan_and_a_yes() {
+    // D8: also where no guard was asked for.
+    let world = World::mirror(people(0..100), delete());
+    world.run().await.unwrap();
+    world.leave(&(0..40).collect::<Vec<_>>());
+    let (planned, file) = plan(&world).await;
+    assert_eq!(planned.removed, 40);
+    assert!(planned.rulings.iter().any(|said| said.guard == Guard::MaxRemoved && said.stopped));
+    refused(&world, &file, "G003").await;
+    let report = apply(&world, &file, &[Guard::MaxRemoved]).await.unwrap();
+    assert_eq!((report.run.counts.removed, report.run.counts.gone), (40, 40));
+    world.converged();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_model_without_any_row_is_removed_only_by_a_yes() {
+    let world = World::mirror(people(0..5), delete());
+    world.run().await.unwrap();
+    world.leave(&[0, 1, 2, 3, 4]);
+    let (_, file) = plan(&world).await;
+    refused(&world, &file, "G003").await;
+    let report = apply(&world, &file, &[Guard::MaxRemoved]).await.unwrap();
+    assert_eq!(report.run.counts.removed, 5);
 }

@@ -4,6 +4,7 @@ use engine::{Guard, Guards, PlanOptions, Ruling, RunFailure, SpoolLimits};
 use flow::{Changes, Model, RunStatus};
 use std::sync::Arc;
 
+use crate::world::remove::delete;
 use crate::world::{Nobody, Person, World, people};
 
 /// A hundred acknowledged rows; then `change` happens to the warehouse and `guards` are set.
@@ -227,4 +228,43 @@ async fn a_backfill_is_asked_for_by_hand_and_no_guard_stops_it() {
     let report =
         engine::backfill(&world.sync, &world.ports, (all, world.options()), &Nobody).await.unwrap();
     assert_eq!(report.run.counts.delivered(), 100);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mirror_whose_rows_were_exchanged_is_stopped_before_its_first_request() {
+    // D8: as many new rows as old ones left, so that no count of rows could tell; nobody asked for a guard.
+    let world = World::mirror(people(0..100), delete());
+    world.run().await.unwrap();
+    world.leave(&(0..60).collect::<Vec<_>>());
+    world.enter(people(1000..1060));
+    world.source.rows.lock().unwrap()[0].name = "changed".to_owned();
+    let calls = world.calls();
+    let failure = world.run().await.unwrap_err();
+    assert_eq!((failure.error.code().id, failure.error.kind()), ("E4020", flow::Kind::Guard));
+    assert_eq!((world.calls(), world.removals().len()), (calls, 0));
+    let counts = failure.report.unwrap().run.counts;
+    assert_eq!((counts.parked, counts.gone_waiting, counts.unaccounted()), (61, 60, 0));
+    // What was held back is as it was: a row that is as it was before costs nothing.
+    world.source.rows.lock().unwrap()[0].name = "name 60".to_owned();
+    world.source.rows.lock().unwrap().retain(|row| row.id < 100);
+    world.enter(people(0..60));
+    let counts = world.run().await.unwrap().run.counts;
+    assert_eq!((counts.unchanged, counts.requests), (100, 0));
+    world.converged();
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_changes_than_wait_in_memory_are_sent_and_the_removals_refused() {
+    // L2, D8
+    let world = World::mirror(people(0..400), delete());
+    world.run().await.unwrap();
+    world.leave(&(0..100).collect::<Vec<_>>());
+    for row in world.source.rows.lock().unwrap().iter_mut() {
+        row.name = "long ".repeat(16_000);
+    }
+    let failure = world.run().await.unwrap_err();
+    assert_eq!(failure.error.code().id, "E4020");
+    assert_eq!(world.removals().len(), 0);
+    let counts = failure.report.unwrap().run.counts;
+    assert_eq!((counts.updated, counts.parked, counts.gone_waiting), (300, 0, 100));
 }

@@ -176,17 +176,19 @@ async fn too_many_rows_gone_at_once_are_refused_and_allowed_on_purpose() {
     world.run().await.unwrap();
     world.leave(&(0..11).collect::<Vec<_>>());
     world.source.rows.lock().unwrap()[0].name = "changed".to_owned();
+    let calls = world.calls();
     let failure = world.run().await.unwrap_err();
-    assert_eq!(failure.error.code().id, "E4020");
+    assert_eq!((failure.error.code().id, world.calls()), ("E4020", calls));
     let report = failure.report.unwrap();
     assert_eq!(report.run.status, RunStatus::Guarded);
     assert_eq!(gone(&report.run.counts), [11, 0, 11, 0, 0]);
     assert_eq!(report.run.counts.unaccounted(), 0);
-    assert_eq!(report.run.counts.updated, 1, "what changed is sent");
+    assert_eq!((report.run.counts.updated, report.run.counts.parked), (0, 1), "nothing is sent");
     assert_eq!(world.removals(), [[""; 0]; 0]);
     world.sync.removed =
         Some(Removed { limit: RemovalLimit { share: 0.11, floor: 0 }, ..delete() });
-    assert_eq!(world.run().await.unwrap().run.counts.removed, 11);
+    let counts = world.run().await.unwrap().run.counts;
+    assert_eq!((counts.removed, counts.updated), (11, 1));
     world.converged();
 }
 
@@ -576,7 +578,8 @@ async fn a_plan_says_what_a_run_would_remove_and_remembers_nothing() {
     let plan =
         engine::plan(&world.sync, &world.ports, &engine::PlanOptions::default()).await.unwrap();
     assert_eq!((plan.removed, plan.samples.len(), plan.requests), (20, 3, 2));
-    assert!(plan.findings.iter().any(|finding| finding.code.id == "E4020"));
+    let stopped = plan.rulings.iter().find(|ruling| ruling.stopped).expect("the brake");
+    assert_eq!((stopped.guard, stopped.count), (engine::Guard::MaxRemoved, 20));
 }
 
 #[tokio::test(start_paused = true)]
