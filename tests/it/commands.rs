@@ -79,6 +79,11 @@ async fn x1_a_rejected_row_is_shown_without_what_the_destination_says_about_it()
     let revealed = project.outflow(&revealed).await.exits(0).stdout;
     assert!(revealed.contains("is odd"), "{revealed}");
 
+    let export = ["rejects", "export", "-s", "people"];
+    let exported = project.outflow(&export).await.exits(0).stdout;
+    assert!(exported.starts_with("id,reject_rows,") && exported.contains("\r\n7,1,destination,R2"));
+    assert!(!exported.contains("is odd") && exported.lines().count() == 2, "{exported}");
+
     project.clear_faults().await;
     project.outflow(&["rejects", "retry", "-s", "people", "--key", "8"]).await.exits(64);
     project.outflow(&["rejects", "discard", "-s", "people"]).await.exits(64);

@@ -3,6 +3,7 @@
 use flow::{Checked, Error, ObjectSchema};
 use transform::MappingError;
 
+use crate::diff::Resend;
 use crate::prepare::{Prepared, compile_all, describe, limits, schema_of, setter};
 use crate::target::target;
 use crate::{Ports, Sync};
@@ -36,7 +37,8 @@ pub async fn check(sync: &Sync, ports: &Ports) -> Result<(Checked, ObjectSchema)
     };
     target(sync, ports).await.map_err(|error| vec![Problem::Error(error)])?;
     let schema = schema_of(&checked);
-    let prepared = Prepared { object, limits, checked };
+    let resend = Resend::Nothing;
+    let prepared = Prepared { object, limits, checked, resend, tries_again: false };
     let set = setter(sync, &prepared).err().unwrap_or_default().into_iter().map(Problem::Removed);
     let mapped = compile_all(sync, &prepared, &schema).err().unwrap_or_default();
     let problems: Vec<_> = mapped.into_iter().map(Problem::Mapping).chain(set).collect();

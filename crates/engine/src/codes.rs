@@ -372,8 +372,8 @@ pub static R402: Code = Code {
     kind: Kind::Row,
     title: "the destination answered without saying what became of the row",
     cause: "The call succeeded, but the answer did not mention the row, however often it was sent. Whether it was \
-            applied is unknown.",
-    remedy: "look the record up at the destination, then `outflow rejects retry`",
+            applied is unknown. Every run tries it again.",
+    remedy: "wait for the next run; if it stays, look the record up at the destination",
 };
 
 /// The same payload was refused before.

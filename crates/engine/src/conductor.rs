@@ -16,6 +16,7 @@ use crate::absent::Seen;
 use crate::apply::{Picker, Removals};
 use crate::batch::{Batcher, Call};
 use crate::deliver::{Caller, Delivery};
+use crate::diff::Resend;
 use crate::gone::write_mode;
 use crate::hold::Hold;
 use crate::intake::{Chunk, Facts, Mapping, Reading, Slot, task_lost};
@@ -66,7 +67,8 @@ pub(crate) struct Conductor<'a> {
     pub(crate) prepared: Arc<Prepared>,
     pub(crate) meta: RunMeta,
     pub(crate) caller: Arc<Caller>,
-    pub(crate) forced: bool,
+    /// Rows that are sent although nothing about them changed.
+    pub(crate) resend: Resend,
     pub(crate) in_flight_max: usize,
     pub(crate) settler: Settler,
     pub(crate) batcher: Batcher,
@@ -165,7 +167,10 @@ impl<'a> Conductor<'a> {
             run_id,
             meta: meta_of(run),
             caller: Arc::new(caller),
-            forced: job.forced,
+            resend: match job.forced {
+                true => Resend::Everything,
+                false => prepared.resend,
+            },
             in_flight_max: in_flight_max.max(1),
             settler: Settler::new(job.advance.clone()),
             batcher: Batcher::new(limits, delivery.batch_rows),
@@ -245,7 +250,7 @@ impl<'a> Conductor<'a> {
                 self.complete();
             }
             if confirms {
-                self.look_again(watch).await?;
+                self.try_again(watch).await?;
                 self.confirm(CONFIRM_PATIENCE, watch).await?;
             }
             if removes

@@ -8,6 +8,7 @@ use flow::{Key, Kind, Result, Unconfirmed};
 
 use crate::Watch;
 use crate::conductor::Conductor;
+use crate::diff::Resend;
 use crate::request::pages_of_keys;
 use crate::run::Rows;
 
@@ -81,13 +82,13 @@ impl Conductor<'_> {
 
     /// Sends the rows with these keys as they are now, and says whether the run goes on.
     async fn send_again(&mut self, keys: Vec<Key>, watch: &dyn Watch) -> Result<bool> {
-        let forced = std::mem::replace(&mut self.forced, true);
+        let resend = std::mem::replace(&mut self.resend, Resend::Everything);
         let mut left = Some(keys.clone());
         self.confirming = true;
         let pages = pages_of_keys(self.sync, keys, None);
         let led = self.lead(Rows::Read(pages), &mut left, watch).await;
         self.confirming = false;
-        self.forced = forced;
+        self.resend = resend;
         let complete = led?;
         if complete && let Err(error) = self.give_up(left.unwrap_or_default()).await {
             self.fail(error);

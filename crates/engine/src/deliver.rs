@@ -105,6 +105,8 @@ impl Caller {
             match next {
                 Next::Done => {}
                 Next::Split(call) => {
+                    delivery.retries += 2;
+                    self.metrics.retry(&self.name, "halved");
                     let (first, second) = call.split();
                     parts.extend([second, first].map(|call| Part::new(call, self.retry)));
                 }
@@ -317,7 +319,8 @@ impl Delivery {
             code,
             field,
             reason,
-            fingerprint: Some(row.fingerprint),
+            // Where nobody refused the payload, it is sent again whenever its row is read.
+            fingerprint: (code.id != codes::R402.id).then_some(row.fingerprint),
         };
         self.settled.push((row, Answer::Rejected(reject)));
     }

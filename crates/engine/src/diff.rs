@@ -25,22 +25,36 @@ pub(crate) enum Verdict {
     Left,
 }
 
-/// The verdict of every row by its ledger entry alone. With `forced`, unchanged and refused payloads are sent too.
+/// Which rows are sent although nothing about them changed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Resend {
+    /// None.
+    #[default]
+    Nothing,
+    /// Those whose payload was refused before.
+    Refused,
+    /// All.
+    Everything,
+}
+
+/// The verdict of every row by its ledger entry alone.
 pub(crate) fn compare(
     fingerprints: &[Fingerprint],
     entries: &[Option<Entry>],
-    forced: bool,
+    resend: Resend,
 ) -> Vec<Verdict> {
     fingerprints
         .iter()
         .zip(entries)
         .map(|(fingerprint, entry)| match entry {
-            _ if forced => Verdict::Send,
+            _ if resend == Resend::Everything => Verdict::Send,
             None => Verdict::Send,
             Some(entry) if entry.acknowledged == Some(*fingerprint) => {
                 Verdict::Unchanged { resolves: entry.rejected.is_some() }
             }
-            Some(entry) if entry.rejected == Some(*fingerprint) => Verdict::Held,
+            Some(entry) if entry.rejected == Some(*fingerprint) && resend == Resend::Nothing => {
+                Verdict::Held
+            }
             Some(_) => Verdict::Send,
         })
         .collect()
@@ -167,26 +181,29 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(entry: Option<Entry>, forced: bool, expected: &Verdict) {
-        assert_eq!(&compare(&[Fingerprint(7)], &[entry], forced)[0], expected);
+    fn check(entry: Option<Entry>, resend: Resend, expected: &Verdict) {
+        assert_eq!(&compare(&[Fingerprint(7)], &[entry], resend)[0], expected);
     }
 
     #[test]
     fn only_an_acknowledged_equal_payload_is_unchanged() {
         // D2, D4: a dirty entry and a new row are sent; so is everything that differs.
-        check(None, false, &Verdict::Send);
-        check(entry(None, None), false, &Verdict::Send);
-        check(entry(Some(6), None), false, &Verdict::Send);
-        check(entry(Some(7), None), false, &Verdict::Unchanged { resolves: false });
-        check(entry(Some(7), None), true, &Verdict::Send);
+        check(None, Resend::Nothing, &Verdict::Send);
+        check(entry(None, None), Resend::Nothing, &Verdict::Send);
+        check(entry(Some(6), None), Resend::Nothing, &Verdict::Send);
+        check(entry(Some(7), None), Resend::Nothing, &Verdict::Unchanged { resolves: false });
+        check(entry(Some(7), None), Resend::Everything, &Verdict::Send);
     }
 
     #[test]
     fn a_refused_payload_is_held_until_it_changes_or_a_retry_is_asked_for() {
         // D9
-        check(entry(Some(6), Some(7)), false, &Verdict::Held);
-        check(entry(Some(6), Some(7)), true, &Verdict::Send);
-        check(entry(Some(6), Some(0)), false, &Verdict::Send);
-        check(entry(Some(7), Some(6)), false, &Verdict::Unchanged { resolves: true });
+        check(entry(Some(6), Some(7)), Resend::Nothing, &Verdict::Held);
+        check(entry(Some(6), Some(7)), Resend::Everything, &Verdict::Send);
+        check(entry(Some(6), Some(7)), Resend::Refused, &Verdict::Send);
+        let unchanged = Verdict::Unchanged { resolves: true };
+        check(entry(Some(7), Some(7)), Resend::Refused, &unchanged);
+        check(entry(Some(6), Some(0)), Resend::Nothing, &Verdict::Send);
+        check(entry(Some(7), Some(6)), Resend::Nothing, &Verdict::Unchanged { resolves: true });
     }
 }

@@ -6,6 +6,7 @@ use flow::{Kind, Result, RunCounts, Wait};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
+use crate::diff::Resend;
 use crate::prepare::Prepared;
 use crate::run::run_with;
 use crate::{Ports, RunFailure, RunOptions, RunReport, Sync, Watch};
@@ -38,7 +39,9 @@ impl Cache {
     }
 
     pub(crate) async fn put(&self, prepared: &Prepared) {
-        *self.0.lock().await = Some((Instant::now(), prepared.clone()));
+        // Flushes follow each other closely: rejects are tried again when both sides are asked again.
+        let said = Prepared { resend: Resend::Nothing, tries_again: false, ..prepared.clone() };
+        *self.0.lock().await = Some((Instant::now(), said));
     }
 
     async fn forget(&self) {

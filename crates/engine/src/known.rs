@@ -3,7 +3,7 @@
 use flow::{Entry, Key, Result, Store};
 use transform::Mapped;
 
-use crate::diff::{self, Verdict};
+use crate::diff::{self, Resend, Verdict};
 
 /// The answers.
 pub(crate) struct Known {
@@ -17,13 +17,12 @@ pub(crate) struct Known {
 }
 
 impl Known {
-    /// Asks the ledger of `sync`. With `forced`, rows that need not be sent are to be sent too. Rows that are known to be
-    /// `new` are not asked for.
+    /// Asks the ledger of `sync`. Rows that are known to be `new` are not asked for.
     pub(crate) async fn ask(
         store: &dyn Store,
         sync: &str,
         (mapped, new): (&Mapped, Option<&[bool]>),
-        forced: bool,
+        resend: Resend,
     ) -> Result<Self> {
         let entries = match new {
             None => store.lookup(sync, &mapped.keys).await?,
@@ -38,7 +37,7 @@ impl Known {
                 new.iter().map(|new| if *new { None } else { found.next().flatten() }).collect()
             }
         };
-        let verdicts = diff::compare(&mapped.fingerprints, &entries, forced);
+        let verdicts = diff::compare(&mapped.fingerprints, &entries, resend);
         let asked = diff::newly_matched(mapped, &entries, &verdicts);
         let hashes: Vec<_> = asked.iter().map(|row| mapped.matches[*row]).collect();
         let owners = store.owners(sync, &hashes).await?;

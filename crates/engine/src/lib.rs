@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod absent;
+mod again;
 mod apply;
 mod backfill;
 mod batch;

@@ -8,20 +8,14 @@ use flow::arrow::array::{ArrayRef, RecordBatch, UInt32Array};
 use flow::arrow::compute::take;
 use flow::arrow::datatypes::Schema;
 use flow::arrow::error::ArrowError;
-use flow::{Destination, Error, Found, Key, Kind, ReadBack, ReadsBack, Records, Result, Store};
-use transform::codes::{R119_NOT_FOUND, R120_AMBIGUOUS};
+use flow::{Destination, Error, Found, Key, ReadBack, ReadsBack, Records, Result, Store};
 use transform::{LookedUp, LookupPlace};
 
-use crate::conductor::Conductor;
-use crate::request::pages_of_keys;
 use crate::retry::Attempts;
-use crate::run::Rows;
-use crate::{Ports, RetryPolicy, Sync, Watch, codes};
+use crate::{Ports, RetryPolicy, Sync, codes};
 
 /// Answers that are remembered within a run.
 const KNOWN_MAX: usize = 200_000;
-/// Rows that are looked at again in one run since what they look up was missing.
-const WAITING_MAX: usize = 100_000;
 /// Rows of another sync that are asked for at once.
 const KEYS_PER_QUESTION: usize = 10_000;
 
@@ -168,43 +162,6 @@ impl Lookups {
             }));
         }
         Ok(found)
-    }
-}
-
-impl Conductor<'_> {
-    /// Reads rows again that earlier runs refused since what they look up was not there, or not alone. They did not
-    /// change, so that only this brings them back: the other record may be there by now.
-    pub(crate) async fn look_again(&mut self, watch: &dyn Watch) -> Result<()> {
-        if transform::lookups(&self.sync.mappings).is_empty() || !self.may_go_on() {
-            return Ok(());
-        }
-        let keys = match self.waiting().await {
-            Ok(keys) => keys,
-            Err(error) if error.kind() == Kind::Lease => return Err(error),
-            Err(error) => {
-                self.fail(error);
-                return Ok(());
-            }
-        };
-        if keys.is_empty() {
-            return Ok(());
-        }
-        let mut left = Some(keys.clone());
-        let pages = pages_of_keys(self.sync, keys, None);
-        if self.lead(Rows::Read(pages), &mut left, watch).await?
-            && let Err(error) = self.forget_gone(left.unwrap_or_default()).await
-        {
-            self.fail(error);
-        }
-        Ok(())
-    }
-
-    /// Their keys, apart from those that this run has looked at already.
-    async fn waiting(&mut self) -> Result<Vec<Key>> {
-        self.commit().await?;
-        let codes = [R119_NOT_FOUND.id, R120_AMBIGUOUS.id];
-        let (store, sync) = (&self.ports.store, &self.sync.name);
-        store.rejected_keys(sync, &codes, (&self.meta.id, WAITING_MAX)).await
     }
 }
 

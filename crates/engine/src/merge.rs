@@ -11,6 +11,7 @@ use flow::{KeyOrder, LedgerPage, LedgerRow, LedgerStream, Result};
 use transform::Mapped;
 
 use crate::conductor::Conductor;
+use crate::diff::Resend;
 use crate::intake::Chunk;
 use crate::missing::Missing;
 use crate::prepare::schema_of;
@@ -42,7 +43,7 @@ impl Conductor<'_> {
     /// Merges the rows to come with the ledger, where they are one read of everything in the order of the key.
     pub(crate) async fn merger(&mut self) -> Result<Option<Merger>> {
         // Rows that are only confirmed are read by key, and all of them are sent.
-        if self.forced || !std::mem::take(&mut self.ordered) {
+        if self.resend == Resend::Everything || !std::mem::take(&mut self.ordered) {
             return Ok(None);
         }
         let (store, sync) = (&self.ports.store, &self.sync.name);

@@ -5,15 +5,16 @@ use std::sync::Arc;
 
 use flow::{
     Changes, Error, Finding, Key, Kind, Lease, Result, RunCounts, RunRecord, RunStatus, Scope,
-    StoredMark, StoredWatermark, Watermark,
+    StoredMark, StoredWatermark, Target, Watermark,
 };
 use transform::RunMeta;
 
 use crate::apply::Approval;
 use crate::conductor::{Conductor, Outcome};
+use crate::diff::Resend;
 use crate::follow::Cache;
 use crate::guard::{Counts, Guard, Ruling, rulings, stopped};
-use crate::prepare::{Prepared, prepare};
+use crate::prepare::{Prepared, prepare, schema_name};
 use crate::request::{Page, Remembered, is_by_key, mapping_name, page, pages_of_run};
 use crate::settle::Advance;
 use crate::target::target;
@@ -234,7 +235,13 @@ async fn ready(
         true => guard(sync, ports, prepared, (run, job, options, known)).await?,
         false => prepared,
     };
-    if ports.store.target(&sync.name).await?.as_ref() != Some(&target) {
+    let known = ports.store.target(&sync.name).await?;
+    let schema = match prepared.resend {
+        Resend::Refused => known.as_ref().and_then(|known| known.schema.clone()),
+        Resend::Nothing | Resend::Everything => Some(schema_name(&prepared.object)),
+    };
+    let target = Target { schema, ..target };
+    if known.as_ref() != Some(&target) {
         ports.store.put_target(lease, &target).await?;
     }
     leave_mapping(sync, ports, lease, run).await?;

@@ -319,7 +319,7 @@ impl Settler {
         self.rejected((reject.stage, reject.code.id), 1);
         let entry = Entry {
             acknowledged: row.prior.acknowledged.filter(|_| row.doubt.is_none()),
-            rejected: Some(row.fingerprint),
+            rejected: Some(reject.fingerprint.unwrap_or(Fingerprint(0))),
             ..row.prior
         };
         self.next.commit.ledger.push(LedgerChange { key: row.key, entry });

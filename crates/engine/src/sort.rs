@@ -175,7 +175,7 @@ impl Conductor<'_> {
         let mut taken = HashSet::new();
         loop {
             let (store, sync) = (self.ports.store.as_ref(), &self.sync.name);
-            let known = Known::ask(store, sync, rows, self.forced).await?;
+            let known = Known::ask(store, sync, rows, self.resend).await?;
             let contested = diff::contested(mapped, (&known.asked, &known.owners));
             if contested.is_empty() {
                 return Ok((known, taken));

@@ -16,6 +16,7 @@ pub(crate) async fn target(sync: &Sync, ports: &Ports) -> Result<Target> {
         account,
         object: sync.object.clone(),
         primary_key: sync.model.primary_key.clone(),
+        schema: None,
     };
     match ports.store.target(&sync.name).await? {
         Some(known) => differs(&known, &now).map_or_else(
@@ -55,6 +56,7 @@ mod tests {
             account: account.map(str::to_owned),
             object: object.to_owned(),
             primary_key: vec![key.to_owned()],
+            schema: None,
         }
     }
 

@@ -273,7 +273,7 @@ impl Scale<'_> {
         let mapped = &chunk.mapped;
         let store = self.ports.store.as_ref();
         let Known { entries, mut verdicts, asked, mut owners } =
-            Known::ask(store, &self.sync.name, (mapped, None), false).await?;
+            Known::ask(store, &self.sync.name, (mapped, None), self.prepared.resend).await?;
         let about = (self.prepared, self.meta);
         let contested = diff::contested(mapped, (&asked, &owners));
         let left = ownership::left(self.sync, self.ports, about, contested).await?;

@@ -124,6 +124,8 @@ pub struct Target {
     pub object: String,
     /// The columns the ledger's keys are made of.
     pub primary_key: Vec<String>,
+    /// Names the object's fields as they were when every row refused before was last tried with them.
+    pub schema: Option<String>,
 }
 
 /// How far a backfill has come; the same backfill started again goes on from here.
@@ -454,12 +456,12 @@ pub trait Store: Send + Sync {
     /// Forgets the progress of a backfill that is done.
     async fn end_backfill(&self, lease: &Lease, spec: &str) -> Result<()>;
 
-    /// Keys of rows of `sync` that have an open reject with one of these codes, which the run `seen_by` has not seen; at
-    /// most `rows_max` of them. None in a store that does not keep them by code.
+    /// Keys of rows of `sync` that have an open reject with one of these codes, or with any, which the run `seen_by` has not
+    /// seen; at most `rows_max` of them. None in a store that does not keep them by code.
     async fn rejected_keys(
         &self,
         _sync: &str,
-        _codes: &[&str],
+        _codes: Option<&[&str]>,
         (_seen_by, _rows_max): (&str, usize),
     ) -> Result<Vec<Key>> {
         Ok(Vec::new())

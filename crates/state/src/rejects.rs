@@ -182,20 +182,24 @@ pub(crate) fn open(connection: &Connection, sync: i64) -> Result<(u64, Option<i6
         .during(READING)
 }
 
-/// Keys of rows with an open reject of one of these codes that the run `seen_by` did not see, oldest first.
+/// Keys of rows with an open reject of one of these codes, or of any, that the run `seen_by` did not see, oldest first.
 pub(crate) fn keys(
     connection: &Connection,
     sync: i64,
-    codes: &[String],
+    codes: Option<&[String]>,
     (seen_by, rows_max): (&str, usize),
 ) -> Result<Vec<Key>> {
     let mut statement = connection
         .prepare_cached(
-            "SELECT key FROM rejects WHERE sync = ?1 AND code = ?2 AND key IS NOT NULL AND run_id <> ?4 \
-             ORDER BY id LIMIT ?3",
+            "SELECT key FROM rejects WHERE sync = ?1 AND (?2 IS NULL OR code = ?2) AND key IS NOT NULL \
+             AND run_id <> ?4 ORDER BY id LIMIT ?3",
         )
         .during(READING)?;
     let mut keys = Vec::new();
+    let codes: Vec<_> = match codes {
+        Some(codes) => codes.iter().map(Some).collect(),
+        None => vec![None],
+    };
     for code in codes {
         let left = i64::try_from(rows_max - keys.len()).unwrap_or(i64::MAX);
         let found = statement

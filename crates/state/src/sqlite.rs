@@ -355,14 +355,15 @@ impl Store for Sqlite {
     async fn rejected_keys(
         &self,
         sync: &str,
-        codes: &[&str],
+        codes: Option<&[&str]>,
         (seen_by, rows_max): (&str, usize),
     ) -> Result<Vec<Key>> {
-        let codes: Vec<String> = codes.iter().map(|code| (*code).to_owned()).collect();
+        let owned = |codes: &[&str]| codes.iter().map(|code| (*code).to_owned()).collect();
+        let codes: Option<Vec<String>> = codes.map(owned);
         let seen_by = seen_by.to_owned();
         let found = self
             .read(sync, move |connection, sync| {
-                rejects::keys(connection, sync.id, &codes, (&seen_by, rows_max))
+                rejects::keys(connection, sync.id, codes.as_deref(), (&seen_by, rows_max))
             })
             .await?;
         Ok(found.unwrap_or_default())

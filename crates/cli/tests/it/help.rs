@@ -19,6 +19,7 @@ const COMMANDS: &[&[&str]] = &[
     &["rejects"],
     &["rejects", "ls"],
     &["rejects", "show"],
+    &["rejects", "export"],
     &["rejects", "retry"],
     &["rejects", "discard"],
     &["state"],

@@ -23,7 +23,7 @@ use flow::{
     Destination, Entry, Error, Field, FieldKind, GoneHow, Key, KeyOrder, Kind, Lease, LedgerStream,
     Limits, MatchHash, Mode, Model, NullRule, ObjectSchema, Opening, Outcome, Position, REMOVED,
     Read, ReadRequest, Receipt, Relation, Removal, Result, RunRecord, Scope, Source, Store,
-    StoredJob, StoredMark, StoredWatermark, Trigger, Unconfirmed, Watermark, WriteBatch,
+    StoredJob, StoredMark, StoredWatermark, Target, Trigger, Unconfirmed, Watermark, WriteBatch,
 };
 
 use remove::{schema_with_removed, to_arrow_with_removed};
@@ -114,6 +114,8 @@ pub(crate) struct FakeDestination {
     pub(crate) latency: Duration,
     /// Its rate limit is used up by somebody else.
     pub(crate) busy: AtomicBool,
+    /// Fields it has beside those that are always there.
+    pub(crate) more_fields: Mutex<Vec<&'static str>>,
 }
 
 #[async_trait]
@@ -146,7 +148,9 @@ impl Destination for FakeDestination {
             read_only: false,
             folds_case: false,
         };
-        let fields = vec![field("email", true), field("name", false), field("status", false)];
+        let mut fields = vec![field("email", true), field("name", false), field("status", false)];
+        let more = self.more_fields.lock().unwrap();
+        fields.extend(more.iter().map(|name| field(name, false)));
         Ok(ObjectSchema { object: object.to_owned(), fields, open: false })
     }
 
@@ -363,6 +367,9 @@ fn to_arrow(rows: &[Person]) -> RecordBatch {
 pub(crate) struct Memory {
     pub(crate) ledger: HashMap<Key, Entry>,
     pub(crate) rejects: BTreeMap<String, &'static str>,
+    /// The run that refused each of them last.
+    pub(crate) refused_by: BTreeMap<String, String>,
+    pub(crate) target: Option<Target>,
     pub(crate) watermark: Option<StoredWatermark>,
     pub(crate) mark: Option<StoredMark>,
     pub(crate) backfills: HashMap<String, BackfillProgress>,
@@ -410,6 +417,15 @@ impl Store for FakeStore {
         let runs = &mut self.memory().runs;
         runs.retain(|known| known.id != run.id);
         runs.push(run.clone());
+        Ok(())
+    }
+
+    async fn target(&self, _sync: &str) -> Result<Option<Target>> {
+        Ok(self.memory().target.clone())
+    }
+
+    async fn put_target(&self, _lease: &Lease, target: &Target) -> Result<()> {
+        self.memory().target = Some(target.clone());
         Ok(())
     }
 
@@ -531,6 +547,7 @@ impl Store for FakeStore {
         memory.jobs.retain(|job| !commit.ended_jobs.contains(&job.open.key));
         for reject in commit.rejects {
             let key = reject.key.map_or_else(String::new, |key| key.as_str().to_owned());
+            memory.refused_by.insert(key.clone(), commit.run_id.clone());
             memory.rejects.insert(key, reject.code.id);
         }
         if let Some(watermark) = commit.watermark {
@@ -550,6 +567,20 @@ impl Store for FakeStore {
     async fn end_backfill(&self, _lease: &Lease, spec: &str) -> Result<()> {
         self.memory().backfills.remove(spec);
         Ok(())
+    }
+
+    async fn rejected_keys(
+        &self,
+        _sync: &str,
+        codes: Option<&[&str]>,
+        (seen_by, rows_max): (&str, usize),
+    ) -> Result<Vec<Key>> {
+        let memory = self.memory();
+        let wanted = |(key, code): &(&String, &&'static str)| {
+            codes.is_none_or(|codes| codes.contains(*code)) && memory.refused_by[*key] != seen_by
+        };
+        let found = memory.rejects.iter().filter(wanted).take(rows_max);
+        Ok(found.map(|(key, _)| Key::from_stored(key.clone())).collect())
     }
 
     async fn open_rejects(&self, _sync: &str) -> Result<(u64, Option<i64>)> {
@@ -648,6 +679,7 @@ impl World {
             script: Mutex::default(),
             latency: Duration::from_millis(20),
             busy: AtomicBool::new(false),
+            more_fields: Mutex::default(),
         });
         let store = Arc::new(FakeStore::default());
         let now = Arc::new(AtomicI64::new(1_800_000_000_000_000));

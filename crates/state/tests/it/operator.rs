@@ -84,6 +84,7 @@ async fn a_reset_forgets_all_but_the_run_history() {
         account: Some("account 1".to_owned()),
         object: "contacts".to_owned(),
         primary_key: vec!["region".to_owned(), "id".to_owned()],
+        schema: Some("5f".to_owned()),
     };
     store.put_target(&lease, &target).await.unwrap();
     assert_eq!(store.target(SYNC).await.unwrap(), Some(target));

@@ -159,3 +159,30 @@ async fn a_page_of_html_as_a_reason_is_cut() {
     let all = store.rejects(&RejectFilter::default()).await.unwrap();
     assert_eq!(all[0].reason.chars().count(), 2_000);
 }
+
+#[tokio::test]
+async fn rows_to_try_again_are_found_by_code_or_all_of_them_apart_from_those_of_the_run() {
+    let dir = tempdir().unwrap();
+    let store = open(dir.path());
+    let lease = begin(&store, "r1").await;
+    let mut first = commit("r1");
+    first.rejects = vec![
+        reject(Some(key(1)), &R201, None),
+        reject(Some(key(2)), &R101, None),
+        reject(None, &R101, None),
+    ];
+    store.commit(&lease, first).await.unwrap();
+    drop(lease);
+    let lease = begin(&store, "r2").await;
+    let mut second = commit("r2");
+    second.rejects = vec![reject(Some(key(3)), &R201, None)];
+    store.commit(&lease, second).await.unwrap();
+    let find = async |codes: Option<&[&str]>, seen_by, rows_max| {
+        store.rejected_keys(SYNC, codes, (seen_by, rows_max)).await.unwrap()
+    };
+    assert_eq!(find(Some(&["R201"]), "r2", 10).await, [key(1)]);
+    assert_eq!(find(Some(&["R201"]), "r3", 10).await, [key(1), key(3)]);
+    assert_eq!(find(Some(&[]), "r3", 10).await, []);
+    assert_eq!(find(None, "r2", 10).await, [key(1), key(2)]);
+    assert_eq!(find(None, "r3", 2).await, [key(1), key(2)]);
+}

@@ -20,6 +20,8 @@ pub(crate) struct Memory {
     payloads: BTreeMap<Key, Vec<u8>>,
     /// Open rejects by key; rows without a key share the `None`. The code is kept.
     pub(crate) rejects: BTreeMap<Option<Key>, &'static str>,
+    /// The run that refused each of them last.
+    refused_by: BTreeMap<Option<Key>, String>,
     pub(crate) watermark: Option<StoredWatermark>,
     pub(crate) backfills: BTreeMap<String, BackfillProgress>,
     pub(crate) runs: BTreeMap<String, RunRecord>,
@@ -275,6 +277,22 @@ impl Store for SimStore {
         .await
     }
 
+    async fn rejected_keys(
+        &self,
+        _sync: &str,
+        codes: Option<&[&str]>,
+        (seen_by, rows_max): (&str, usize),
+    ) -> Result<Vec<Key>> {
+        self.look("rejected_keys", |memory| {
+            let rejects = memory.rejects.iter().filter(|(key, code)| {
+                codes.is_none_or(|codes| codes.contains(*code))
+                    && memory.refused_by[*key] != seen_by
+            });
+            rejects.filter_map(|(key, _)| key.clone()).take(rows_max).collect()
+        })
+        .await
+    }
+
     async fn open_rejects(&self, _sync: &str) -> Result<(u64, Option<i64>)> {
         self.look("open_rejects", |memory| (memory.rejects.len() as u64, None)).await
     }
@@ -380,6 +398,7 @@ fn settle(state: &mut State, mut commit: Commit) {
     }
     memory.jobs.retain(|job| !commit.ended_jobs.contains(&job.open.key));
     for reject in commit.rejects {
+        memory.refused_by.insert(reject.key.clone(), commit.run_id.clone());
         memory.rejects.insert(reject.key, reject.code.id);
     }
     if let Some(watermark) = commit.watermark {

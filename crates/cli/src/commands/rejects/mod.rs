@@ -1,9 +1,12 @@
 //! `outflow rejects`: rows that did not land, why, and what to do about them.
 
+mod export;
+
 use flow::{Key, RejectRecord};
 use serde_json::{Value, json};
 use state::{RejectFilter, Sqlite};
 
+use self::export::Export;
 use crate::confirm;
 use crate::context::{Context, Outcome};
 use crate::explain;
@@ -36,6 +39,19 @@ pub(crate) enum RejectsCommand {
         /// At most so many rows.
         #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
         limit: u64,
+    },
+    /// Write the rejected rows as CSV: a line each, with the primary key in columns of its own, to join with the warehouse
+    /// or to open in a spreadsheet.
+    Export {
+        /// Which rows.
+        #[command(flatten)]
+        which: Which,
+        /// Write the messages of the destination, too; they may hold row values.
+        #[arg(long)]
+        reveal: bool,
+        /// For a spreadsheet: what it would take for a formula gets an apostrophe in front.
+        #[arg(long)]
+        spreadsheet: bool,
     },
     /// Read the rejected rows again as they are now, and send them.
     Retry {
@@ -75,6 +91,7 @@ impl RejectsCommand {
         match self {
             Self::Ls { .. } => "rejects ls",
             Self::Show { .. } => "rejects show",
+            Self::Export { .. } => "rejects export",
             Self::Retry { .. } => "rejects retry",
             Self::Discard { .. } => "rejects discard",
         }
@@ -98,6 +115,15 @@ pub(crate) async fn run(context: &Context, command: &RejectsCommand) -> Result<O
         RejectsCommand::Show { which, reveal, limit } => {
             let records = find(&project, &state, which).await?;
             show(context, &records, *reveal, *limit);
+        }
+        RejectsCommand::Export { which, reveal, spreadsheet } => {
+            let records = find(&project, &state, which).await?;
+            // A sync that left the project has no model any more to name the parts of its keys.
+            let key =
+                project.one(&which.sync).map(|planned| planned.sync.model.primary_key.clone());
+            let columns = key.unwrap_or_else(|_| vec!["key".to_owned()]);
+            let exported = Export { columns: &columns, reveal: *reveal, guarded: *spreadsheet };
+            exported.write(&context.output, &records);
         }
         RejectsCommand::Retry { which } => {
             let records = find(&project, &state, which).await?;
