@@ -13,6 +13,7 @@ pub mod metrics;
 mod payload;
 mod read_back;
 mod reject;
+mod run;
 mod secret;
 mod source;
 mod store;
@@ -34,14 +35,15 @@ pub use ledger_stream::{LedgerPage, LedgerRow, LedgerStream};
 pub use payload::{Fingerprint, MatchHash, Payload};
 pub use read_back::{Found, ReadBack, ReadsBack, Records};
 pub use reject::{Reject, Stage};
+pub use run::{RunCounts, RunRecord, RunStatus, Trigger};
 pub use secret::Secret;
 pub use source::{
     Batch, Changes, Checked, ColumnInfo, Fault, Finding, Log, LogTable, Mark, Model, Opening,
     Position, REMOVED, Read, ReadRequest, Relation, SOURCE_TYPE, Scope, Source, Wait,
 };
 pub use store::{
-    BackfillProgress, Commit, Entry, Gone, GoneHow, Lease, LedgerChange, RejectRecord, RunCounts,
-    RunRecord, RunStatus, Store, StoredMark, StoredWatermark, Target, Trigger,
+    BackfillProgress, Commit, Entry, Gone, GoneHow, Lease, LedgerChange, RejectRecord, Store,
+    StoredMark, StoredWatermark, Target,
 };
 pub use unconfirmed::Unconfirmed;
 pub use watermark::Watermark;
