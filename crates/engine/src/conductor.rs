@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use flow::metrics::Busy;
-use flow::{Error, Finding, Key, Kind, Lease, Mark, Result, RunCounts, RunRecord, Watermark};
+use flow::{Error, Finding, Key, Kind, Lease, Mark, Result, RunRecord, Watermark};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -20,6 +20,7 @@ use crate::diff::Resend;
 use crate::gone::write_mode;
 use crate::hold::Hold;
 use crate::intake::{Chunk, Facts, Mapping, Reading, Slot, task_lost};
+use crate::outcome::Outcome;
 use crate::overlooked::Overlooked;
 use crate::prepare::Prepared;
 use crate::run::{Job, Rows, meta_of};
@@ -43,19 +44,6 @@ const CHUNKS_WAITING: usize = 2;
 
 /// Mapped chunks; `None` is a clean end.
 type Chunks = mpsc::Receiver<Result<Option<Chunk>>>;
-
-/// How the conducting ended.
-#[derive(Default)]
-pub(crate) struct Outcome {
-    pub(crate) counts: RunCounts,
-    pub(crate) reached: Option<Watermark>,
-    pub(crate) interrupted: bool,
-    pub(crate) error: Option<Error>,
-    /// Calls were left whose rows nobody could write down.
-    pub(crate) unheard: bool,
-    /// Advice that came up on the way.
-    pub(crate) findings: Vec<Finding>,
-}
 
 /// Leads rows from the mapped chunks to the commit.
 pub(crate) struct Conductor<'a> {
@@ -112,7 +100,7 @@ pub(crate) struct Conductor<'a> {
     pub(crate) sent: u64,
     /// When the next commit is due.
     commit_at: Instant,
-    failure: Option<Error>,
+    pub(crate) failure: Option<Error>,
     /// A commit failed: a later one would pass over its rejects, and must not be.
     pub(crate) commit_failed: bool,
     /// No more rows are taken.
@@ -478,27 +466,8 @@ impl<'a> Conductor<'a> {
     }
 
     /// Rows taken that have no answer yet.
-    fn waiting_rows(&self) -> u64 {
+    pub(crate) fn waiting_rows(&self) -> u64 {
         let ready: u64 = self.ready.iter().map(|call| call.rows.len() as u64).sum();
         self.batcher.waiting() + self.renames.waiting() + ready + self.in_flight_rows
     }
-
-    /// The books at the end: what has no answer is parked.
-    fn outcome(self, error: Option<Error>) -> Outcome {
-        let parked = self.parked + self.waiting_rows();
-        let counts = RunCounts { read: self.read, parked, ..self.settler.total() };
-        Outcome {
-            counts,
-            reached: self.settler.reached(),
-            interrupted: self.options.stop.drain.is_cancelled(),
-            unheard: self.commit_failed || !self.calls.is_empty() || is_aborted(error.as_ref()),
-            error: error.or(self.failure),
-            findings: self.findings,
-        }
-    }
-}
-
-/// Whatever was in flight was left there.
-fn is_aborted(error: Option<&Error>) -> bool {
-    error.is_some_and(|error| error.code().id == codes::E4004.id)
 }

@@ -26,6 +26,7 @@ mod lookups;
 mod mark;
 mod merge;
 mod missing;
+mod outcome;
 mod overlooked;
 mod ownership;
 mod plan;

@@ -10,10 +10,11 @@ use flow::{
 use transform::RunMeta;
 
 use crate::apply::Approval;
-use crate::conductor::{Conductor, Outcome};
+use crate::conductor::Conductor;
 use crate::diff::Resend;
 use crate::follow::Cache;
 use crate::guard::{Counts, Guard, Ruling, rulings, stopped};
+use crate::outcome::Outcome;
 use crate::prepare::{Prepared, prepare, schema_name};
 use crate::request::{Page, Remembered, is_by_key, mapping_name, page, pages_of_run};
 use crate::settle::Advance;
