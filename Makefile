@@ -19,8 +19,8 @@ setup: ## Install what demo and test need: Debian packages, the crates
 	@$(offline) cargo fetch --locked
 
 .PHONY: demo
-demo: ## Warehouse -> simulated HubSpot on this machine, in a few minutes (KEEP=1: leave it running until Ctrl-C)
-	@KEEP=$(KEEP) tests/demo/demo.sh
+demo: ## Warehouse -> simulated HubSpot on this machine, in a few minutes (KEEP=1: leave it running, NAME=employees: an example)
+	@KEEP=$(KEEP) tests/demo/$(if $(NAME),example.sh $(NAME),demo.sh)
 
 .PHONY: test
 test: ## Run every test (ONE=text: only tests whose name contains it)

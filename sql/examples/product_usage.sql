@@ -10,6 +10,14 @@
 --   user 13013  plan `legacy`, which the mapping does not know               refused before sending
 --   user 26026  telephone number with letters in it                          refused before sending
 --   user 31337  e-mail with an emoji, which may well exist elsewhere          refused by HubSpot
+--
+-- `-v users=N` makes so many users, with a twentieth of that in accounts and twenty events each; those of the four that are
+-- not there do no harm.
+
+\if :{?users}
+\else
+    \set users 50000
+\endif
 
 begin;
 
@@ -40,7 +48,7 @@ select n,
        1 + (n * 37) % 500,
        n % 25 = 0,
        date '2024-01-01' + (n * 17) % 700
-from generate_series(1, 2500) as n;
+from generate_series(1, :users / 20) as n;
 
 create table product.users (
     user_id      bigint primary key,
@@ -63,10 +71,10 @@ comment on column product.users.updated_at is 'Set by the application on every c
 insert into product.users
 select n,
        md5('user ' || n)::uuid,
-       1 + (n * 7919) % 2500,
+       1 + (n * 7919) % (:users / 20),
        -- One address in ten as a person typed it: capitals and spaces around it.
-       case when n % 10 = 3 then '  ' || initcap(slug) || '.' || n || '@Account' || 1 + (n * 7919) % 2500 || '.example '
-            else slug || '.' || n || '@account' || 1 + (n * 7919) % 2500 || '.example' end,
+       case when n % 10 = 3 then '  ' || initcap(slug) || '.' || n || '@Account' || 1 + (n * 7919) % (:users / 20) || '.example '
+            else slug || '.' || n || '@account' || 1 + (n * 7919) % (:users / 20) || '.example' end,
        case when n % 97 = 0 then null else first end,
        case when n % 89 = 0 then null else last end,
        case n % 10
@@ -100,7 +108,7 @@ from (
                   'Smith, Jr.', 'Ó Briain', 'Nakamura'])[1 + n % 12] as last,
            case when n % 100 < 70 then 'free' when n % 100 < 92 then 'pro' else 'ent' end as plan,
            timestamptz '2024-01-01 00:00:00Z' + interval '1 microsecond' * (n * 1299709 * 17489 % 88000000000037) as created_at
-    from generate_series(1, 50000::bigint) as n
+    from generate_series(1, :users::bigint) as n
 ) as person;
 
 -- The four that do not land; see the top.
@@ -132,10 +140,10 @@ select n,
             else jsonb_build_object('source', (array['web', 'ios', 'android', 'api'])[1 + n % 4], 'ms', n % 1500) end
 from (
     select n,
-           1 + (50000 * power((n * 611953 % 1000003) / 1000003.0::float8, 3))::bigint % 50000 as id,
+           1 + (:users * power((n * 611953 % 1000003) / 1000003.0::float8, 3))::bigint % :users as id,
            timestamptz '2026-11-01 00:00:00Z' - interval '5 minutes'
                - interval '1 microsecond' * (n * 15485863 % 7776000000019) as occurred_at
-    from generate_series(1, 1000000::bigint) as n
+    from generate_series(1, :users::bigint * 20) as n
 ) as event;
 
 alter table product.usage_events add primary key (event_id);

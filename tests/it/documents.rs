@@ -37,6 +37,8 @@ fn documents() -> Vec<(String, String)> {
         "CONTRIBUTING.md",
         "ARCHITECTURE.md",
         "SECURITY.md",
+        "examples/employees/README.md",
+        "examples/itsm-cases/README.md",
         "examples/product-usage/README.md",
     ];
     files.iter().map(|file| ((*file).to_owned(), read(file))).collect()

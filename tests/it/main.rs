@@ -6,6 +6,7 @@ mod commands;
 mod dashboards;
 mod demo;
 mod documents;
+mod examples;
 mod faults;
 mod guards;
 mod judged;

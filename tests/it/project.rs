@@ -303,7 +303,7 @@ pub(crate) fn binary() -> &'static Path {
         let test = std::env::current_exe().expect("this test has a path");
         let folder = test.ancestors().nth(2).expect("target/PROFILE/deps/it");
         let binary = folder.join("outflow");
-        if !binary.exists() {
+        if !binary.exists() || !folder.join("private-postgres").exists() {
             let built = std::process::Command::new(env!("CARGO"))
                 .args(["build", "--locked", "--workspace", "--bins"])
                 .current_dir(root())

@@ -380,13 +380,16 @@ async fn report(
     (from, to): (Option<Watermark>, Option<Watermark>),
     known: Known,
 ) -> Result<RunReport> {
+    let Known { findings, rulings, .. } = known;
     let (open_rejects, oldest) = ports.store.open_rejects(&sync.name).await?;
     ports.metrics.rejects(&sync.name, open_rejects, oldest);
     let unconfirmed = ports.store.unconfirmed_rows(&sync.name).await?;
     ports.metrics.unconfirmed(&sync.name, unconfirmed);
-    let share = run.counts.rejected as f64 / run.counts.read.max(1) as f64;
+    // As for the guard: a few rows that wait are no crowd in a run that reads little else.
+    let known = rulings.iter().filter(|ruling| ruling.guard == Guard::MaxRejected);
+    let rows = known.map(|ruling| ruling.of).fold(run.counts.read.max(1), u64::max);
+    let share = run.counts.rejected as f64 / rows as f64;
     let rejects_above_limit = sync.guards.max_rejected.is_some_and(|max| share > max);
-    let Known { findings, rulings, .. } = known;
     Ok(RunReport {
         run,
         from,

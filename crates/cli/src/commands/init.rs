@@ -27,7 +27,7 @@ pub(crate) struct InitArgs {
 pub(crate) enum Template {
     /// One table to HubSpot contacts.
     Minimal,
-    /// Usage per user, from a query, to HubSpot contacts: value maps, templates, checks.
+    /// Usage per user, from a query, to HubSpot contacts of companies and to Mixpanel: value maps, templates, lookups.
     ProductUsage,
 }
 
@@ -47,6 +47,18 @@ impl Template {
                     "syncs/product_usage_to_hubspot.yml",
                     include_str!(
                         "../../../../examples/product-usage/syncs/product_usage_to_hubspot.yml"
+                    ),
+                ),
+                (
+                    "syncs/accounts_to_hubspot.yml",
+                    include_str!(
+                        "../../../../examples/product-usage/syncs/accounts_to_hubspot.yml"
+                    ),
+                ),
+                (
+                    "syncs/product_usage_to_mixpanel.yml",
+                    include_str!(
+                        "../../../../examples/product-usage/syncs/product_usage_to_mixpanel.yml"
                     ),
                 ),
                 (

@@ -4,8 +4,10 @@ use crate::folder::{Folder, run};
 
 #[test]
 fn a_new_project_is_valid_and_explains_itself() {
-    for (template, sync) in [("minimal", "example"), ("product-usage", "product_usage_to_hubspot")]
-    {
+    for (template, sync, holds) in [
+        ("minimal", "example", "1 sync, 2 connections"),
+        ("product-usage", "product_usage_to_hubspot", "3 syncs, 3 connections"),
+    ] {
         let folder = Folder::empty();
         let printed = folder.outflow(&["init", "--template", template]).exits(0);
         assert!(printed.stdout.contains("wrote outflow.yml"), "{}", printed.stdout);
@@ -13,7 +15,7 @@ fn a_new_project_is_valid_and_explains_itself() {
         assert!(folder.read(".gitignore").contains(".outflow/"));
         // Also where no variable is set.
         let valid = run(folder.command(&["validate"]).env_clear()).exits(0);
-        assert!(valid.stdout.contains("1 sync, 2 connections"), "{}", valid.stdout);
+        assert!(valid.stdout.contains(holds), "{}", valid.stdout);
         assert_eq!(valid.stderr, "", "nothing to warn about");
         let explained = folder.outflow(&["explain", sync]).exits(0).stdout;
         assert!(explained.contains("found by email"), "{explained}");

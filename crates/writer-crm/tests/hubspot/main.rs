@@ -1,6 +1,7 @@
 //! The HubSpot writer against the HubSpot double: what the suite for every destination cannot know.
 
 mod associations;
+mod requests;
 
 use std::sync::Arc;
 

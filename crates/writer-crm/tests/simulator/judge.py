@@ -1,6 +1,6 @@
 """HubSpot's own client against the double: `judge URL` runs the checks, `read-back URL OBJECT PROPS`
 prints every record of a type as one JSON line, in the order of the ids, `links URL FROM TO` what each is associated
-with, and `own URL CONTACT COMPANY` does what our writer does about associations, for its requests to be compared."""
+with, and `own URL CONTACT COMPANY OTHER` does what our writer does about associations, for its requests to be compared."""
 
 import json
 import sys
@@ -164,22 +164,34 @@ def pair(contact, company, *types):
     )
 
 
-def own(url, contact, company):
+def own(url, contact, company, other):
     batch = client(url).crm.associations.v4.batch_api
-    batch.create("contacts", "companies", v4.BatchInputPublicAssociationMultiPost(
-        inputs=[pair(contact, company, ("HUBSPOT_DEFINED", 279))]
+
+    def look():
+        batch.get_page("contacts", "companies", v4.BatchInputPublicFetchAssociationsBatchRequest(
+            inputs=[v4.PublicFetchAssociationsBatchRequest(id=contact)]
+        ))
+
+    def create(company, type_id):
+        batch.create("contacts", "companies", v4.BatchInputPublicAssociationMultiPost(
+            inputs=[pair(contact, company, ("HUBSPOT_DEFINED", type_id))]
+        ))
+
+    look()
+    create(company, 279)
+    look()
+    create(company, 1)
+    look()
+    batch.archive_labels("contacts", "companies", v4.BatchInputPublicAssociationMultiPost(
+        inputs=[pair(contact, company, ("HUBSPOT_DEFINED", 1))]
     ))
-    batch.get_page("contacts", "companies", v4.BatchInputPublicFetchAssociationsBatchRequest(
-        inputs=[v4.PublicFetchAssociationsBatchRequest(id=contact)]
-    ))
+    look()
     batch.archive("contacts", "companies", v4.BatchInputPublicAssociationMultiArchive(
         inputs=[v4.PublicAssociationMultiArchive(
             _from=v4.PublicObjectId(id=contact), to=[v4.PublicObjectId(id=company)]
         )]
     ))
-    batch.archive_labels("contacts", "companies", v4.BatchInputPublicAssociationMultiPost(
-        inputs=[pair(contact, company, ("HUBSPOT_DEFINED", 1))]
-    ))
+    create(other, 279)
 
 
 def custom(api, company):

@@ -314,7 +314,7 @@ pub(crate) struct Guards {
     #[schemars(range(min = 0))]
     pub(crate) max_removed_floor: Option<u64>,
     /// Largest share of rows that may be rejected, of those read or known, whichever are more. What only the
-    /// destination refuses shows at the end: then more than this share of the rows read is exit 3.
+    /// destination refuses shows at the end: then more than this share is exit 3.
     pub(crate) max_rejected: Option<Share>,
     /// Largest share of rows that may be refused before sending, of those read or known, whichever are more.
     pub(crate) max_invalid: Option<Share>,
