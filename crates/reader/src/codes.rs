@@ -4,11 +4,13 @@ use flow::{Code, Kind};
 
 mod changes;
 mod dialects;
+mod parallel;
 
 pub use crate::adbc::codes::*;
 pub use crate::files::codes::*;
 pub use changes::*;
 pub use dialects::*;
+pub use parallel::*;
 
 /// Every code of this crate.
 pub const CODES: &[&Code] = &[
@@ -69,6 +71,8 @@ pub const CODES: &[&Code] = &[
     &E1066_NOT_FOLLOWED,
     &E1067_EVERY_ROW,
     &E1068_RETAINED,
+    &E1069_ONE_CONNECTION,
+    &E1070_FEWER_CONNECTIONS,
     &E1080_NO_LOG,
     &E1081_NO_COPY,
     &E1082_NOT_POSTGRES,

@@ -41,7 +41,7 @@ impl Column {
         format!("{ALIAS}.{}", literal::identifier(&self.name))
     }
 
-    fn projection(&self) -> String {
+    pub(super) fn projection(&self) -> String {
         self.carry.projection(&self.expression(), self.dialect.text)
     }
 

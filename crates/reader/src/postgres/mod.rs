@@ -18,6 +18,7 @@ mod mark;
 mod names;
 mod numeric;
 mod options;
+mod parallel;
 mod query;
 mod read;
 mod relation;

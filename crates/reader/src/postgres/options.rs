@@ -43,6 +43,11 @@ pub struct Options {
     /// What rows are read by. Default: `copy`, and `query` where the server has no COPY to the client.
     #[serde(default)]
     pub read_by: Option<ReadBy>,
+    /// Most connections that one read of a large model uses at once: parts of it by ranges of its order, in one snapshot.
+    /// Default: 1.
+    #[serde(default = "one")]
+    #[schemars(range(min = 1, max = 32))]
+    pub read_connections: usize,
     /// Most rows of one batch in memory. Default: 8192.
     #[serde(default = "batch_rows")]
     #[schemars(range(min = 1, max = 1_000_000))]
@@ -110,6 +115,9 @@ impl Options {
         if !(1..=1_000_000).contains(&options.batch_rows) {
             return Err(options_error(name, "`batch_rows` must be between 1 and 1000000"));
         }
+        if !(1..=32).contains(&options.read_connections) {
+            return Err(options_error(name, "`read_connections` must be between 1 and 32"));
+        }
         Ok(options)
     }
 }
@@ -136,6 +144,10 @@ fn fifteen_seconds() -> Span {
 
 fn yes() -> bool {
     true
+}
+
+fn one() -> usize {
+    1
 }
 
 fn batch_rows() -> usize {

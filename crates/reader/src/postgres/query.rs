@@ -137,7 +137,7 @@ impl Query<'_> {
         }
     }
 
-    fn after(&self, column: &Column, position: &Position) -> String {
+    pub(super) fn after(&self, column: &Column, position: &Position) -> String {
         let at = position.watermark.unwrap_or(Watermark::NEG_INFINITY);
         let (name, at) = (column.expression(), literal::watermark(at, &column.carry));
         if self.keys_nullable || !self.dialect.rows {
@@ -151,7 +151,7 @@ impl Query<'_> {
     }
 
     /// Rows whose key comes after this one; NULL comes last, as in ORDER BY.
-    fn key_after(&self, key: &Key) -> String {
+    pub(super) fn key_after(&self, key: &Key) -> String {
         let values = self.key_values(key);
         let columns: Vec<&Column> = self.layout.key_columns().collect();
         if !self.keys_nullable && self.dialect.rows {
@@ -169,7 +169,7 @@ impl Query<'_> {
         })
     }
 
-    fn key_values(&self, key: &Key) -> Vec<String> {
+    pub(super) fn key_values(&self, key: &Key) -> Vec<String> {
         let parts = key.parts();
         let value = |(index, column): (usize, &Column)| {
             let part = parts.get(index).map_or("", String::as_str);
@@ -308,7 +308,7 @@ impl Query<'_> {
 }
 
 /// Conditions joined by AND; empty where there is none.
-fn all_of<const N: usize>(conditions: [Option<String>; N]) -> String {
+pub(super) fn all_of<const N: usize>(conditions: [Option<String>; N]) -> String {
     let conditions: Vec<String> =
         conditions.into_iter().flatten().filter(|condition| !condition.is_empty()).collect();
     conditions.join(" AND ")

@@ -111,6 +111,33 @@ impl Session {
         Ok(())
     }
 
+    /// Begins a transaction that sees what the one sees that exported this snapshot and is still open. Locks that are not
+    /// given at once are an error: whoever waits for one waits for us.
+    pub(super) async fn begin_reading_with(
+        &mut self,
+        snapshot: &str,
+        lock: &[String],
+    ) -> Result<()> {
+        let doing = "joining a snapshot";
+        self.run(&self.dialect.begin_reading(self.settings.timeouts), doing).await?;
+        let snapshot = self.dialect.string(snapshot);
+        self.run(&format!("SET TRANSACTION SNAPSHOT {snapshot}"), doing).await?;
+        if !lock.is_empty() {
+            let sql = format!("LOCK TABLE {} IN ACCESS SHARE MODE NOWAIT", lock.join(", "));
+            self.run(&sql, doing).await?;
+        }
+        Ok(())
+    }
+
+    /// A name by which other connections can join this transaction's snapshot while it is open.
+    pub(super) async fn export_snapshot(&mut self) -> Result<String> {
+        const SQL: &str = "SELECT pg_catalog.pg_export_snapshot()";
+        let rows = self.query(SQL, &[], "sharing the snapshot").await?;
+        rows.first().map(|row| row.get(0)).ok_or_else(|| {
+            Error::new(&codes::E1024_PROTOCOL, "the warehouse did not name its snapshot")
+        })
+    }
+
     /// Ends the transaction; the connection can begin another.
     pub(super) async fn commit(&mut self) -> Result<()> {
         self.run("COMMIT", "closing the snapshot").await

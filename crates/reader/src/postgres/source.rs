@@ -19,11 +19,11 @@ use super::mark::{self, Here, Mark, Server, Todo};
 use super::names::{self, Named};
 use super::options::Options;
 use super::query::Query;
-use super::read::Plan;
+use super::read::{About, Plan};
 use super::relation::{self, Target};
 use super::session::{Session, Settings};
 use super::stream::Bytes;
-use super::{check, decode, discover, duplicates, log, thread};
+use super::{check, decode, discover, duplicates, log, parallel, thread};
 use crate::OpenArgs;
 use crate::codes;
 use crate::handover::Notes;
@@ -35,6 +35,8 @@ pub struct Postgres {
     connector: Connector,
     settings: Settings,
     batch_rows: usize,
+    /// Most connections of one read.
+    read_connections: usize,
     metrics: Arc<Metrics>,
 }
 
@@ -55,6 +57,7 @@ impl Postgres {
             connector: Connector::new(&args, &options)?,
             settings: Settings::of(&options),
             batch_rows: options.batch_rows,
+            read_connections: options.read_connections,
             connection: args.connection,
             metrics: args.metrics,
         })
@@ -69,7 +72,7 @@ impl Postgres {
     }
 
     /// Opens a read: everything up to its first row.
-    async fn open_read(
+    pub(super) async fn open_read(
         &self,
         request: &ReadRequest,
         background: TaskTracker,
@@ -81,27 +84,22 @@ impl Postgres {
         }
         let since = Instant::now();
         let mut session = self.connect(background).await?;
-        let Ahead { lock, named, has_marks, log } = self.look_ahead(&mut session, request).await?;
+        let ahead = self.look_ahead(&mut session, request).await?;
+        let Ahead { lock, named, has_marks, shares, log } = ahead;
         session.begin_reading(&lock).await?;
         let clock = clock(&mut session).await?;
         let view = View::of(&mut session, &request.model, &request.columns).await?;
-        let Asked { scope, late, mark, findings } =
+        let Asked { scope, late, mark, mut findings } =
             changed(&mut session, &view, (&request.scope, clock), has_marks).await?;
         let View { target, layout, .. } = view;
         let not_null = duplicates::not_null(&mut session, &target).await?;
-        let query = Query {
-            from: &target.from,
-            layout: &layout,
-            dialect: session.dialect(),
-            keys_nullable: !layout.key_columns().all(|key| not_null.contains(&key.name)),
-            late,
-        };
-        let parts = query.parts(&scope, request.after.as_ref())?;
-        let mut selects: Vec<_> =
-            parts.into_iter().map(|part| (query.select(&part), part)).collect();
+        let dialect = session.dialect();
+        let keys_nullable = !layout.key_columns().all(|key| not_null.contains(&key.name));
+        let query = Query { from: &target.from, layout: &layout, dialect, keys_nullable, late };
+        let mut parts = query.parts(&scope, request.after.as_ref())?;
         let mut tables = Vec::new();
-        for (select, _) in &selects {
-            tables.extend(relation::tables_under(&mut session, select).await?);
+        for part in &parts {
+            tables.extend(relation::tables_under(&mut session, &query.select(part)).await?);
         }
         tables.sort();
         tables.dedup();
@@ -111,30 +109,45 @@ impl Postgres {
             false => duplicates::find(&mut session, &query, &scope).await?,
         };
         // The part of the rows without a place comes last, after one with a place.
-        if !found.unplaced && selects.first().is_some_and(|(_, part)| part.on_watermark) {
-            selects.truncate(1);
+        if !found.unplaced && parts.first().is_some_and(|part| part.on_watermark) {
+            parts.truncate(1);
         }
-        let duplicates = Arc::new(found.twins);
-        let opening = Opening { schema: layout.schema(), clock, duplicates };
-        let (metrics, connection) = (self.metrics.clone(), self.connection.clone());
-        let plan = Plan {
-            session,
-            parts: selects.into_iter().map(|(select, part)| (part, select)).collect(),
-            rows_max: request.rows_max,
-            batch_rows: self.batch_rows,
+        let mut connections = 1;
+        if shares && matches!(scope, Scope::All | Scope::Since(_) | Scope::Range { .. }) {
+            let whole = (&query, parts);
+            let cut = parallel::cut(&mut session, whole, (&target, &tables), self.read_connections);
+            let cut = cut.await?;
+            findings.extend(cut.why);
+            (parts, connections) = (cut.parts, cut.connections);
+        }
+        let opening = Opening { schema: layout.schema(), clock, duplicates: Arc::new(found.twins) };
+        let (late, batch_rows) = (query.late, self.batch_rows);
+        let about = About {
+            from: target.from,
+            layout,
+            keys_nullable,
+            late,
+            parts,
+            lock,
             tables,
             generation,
             named,
-            finished: Box::new(move || {
-                metrics.warehouse_query(&connection, "read", since.elapsed());
-            }),
-            layout,
+            dialect,
+            batch_rows,
         };
+        let rows_max = request.rows_max;
+        let plan = Plan { session, about, connections, rows_max, finished: self.finished(since) };
         let (mark, retained_bytes) =
             log.map_or((mark, None), |(mark, bytes)| (Some(mark), Some(bytes)));
         // A read that stops early says nothing about the rest.
-        let mark = mark.filter(|_| request.rows_max.is_none());
+        let mark = mark.filter(|_| rows_max.is_none());
         Ok(((opening, Notes { mark, findings, retained_bytes }), Work::Rows(Box::new(plan))))
+    }
+
+    /// Counts a read that began then, when it is called at its end.
+    fn finished(&self, since: Instant) -> Box<dyn FnOnce()> {
+        let (metrics, connection) = (self.metrics.clone(), self.connection.clone());
+        Box::new(move || metrics.warehouse_query(&connection, "read", since.elapsed()))
     }
 
     /// Looks ahead, in a transaction that holds no snapshot: what the read will lock, and whether the server has marks.
@@ -154,6 +167,10 @@ impl Postgres {
             }
             _ => false,
         };
+        let shares = self.read_connections > 1
+            && session.dialect().is_postgres
+            && request.rows_max.is_none()
+            && parallel::can_share(session).await?;
         let log = match (&request.model.changes, &request.scope) {
             (Changes::Log(log), Scope::All) if request.rows_max.is_none() => {
                 Some(log::mark_of_all(session, (&request.model, log), &view).await?)
@@ -163,7 +180,7 @@ impl Postgres {
         let number = names::number(session, &view.target).await?;
         let named = number.map(|number| Named { target: view.target, number });
         session.commit().await?;
-        Ok(Ahead { lock, named, has_marks, log })
+        Ok(Ahead { lock, named, has_marks, shares, log })
     }
 }
 
@@ -174,6 +191,8 @@ struct Ahead {
     /// Where tables are known by name only, the table that this one is.
     named: Option<Named>,
     has_marks: bool,
+    /// Whether several connections may read, and can have one snapshot.
+    shares: bool,
     /// Where the log goes on from, and how much of it is kept back.
     log: Option<(flow::Mark, u64)>,
 }
@@ -344,8 +363,8 @@ impl Source for Postgres {
 
     async fn read(&self, request: ReadRequest) -> Result<Box<dyn flow::Read>> {
         let this = self.clone();
-        let read = thread::read(async move |background| this.open_read(&request, background).await);
-        Ok(Box::new(read.await?))
+        let open = async move |background| this.open_read(&request, background).await;
+        Ok(Box::new(thread::read(self.clone(), open).await?))
     }
 
     async fn settled(&self, model: &Model, mark: &flow::Mark) -> Result<()> {

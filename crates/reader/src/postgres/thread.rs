@@ -6,8 +6,9 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
 use super::log;
+use super::parallel::Several;
 use super::read::pump;
-use super::source::Work;
+use super::source::{Postgres, Work};
 use crate::codes;
 use crate::handover::{BATCHES_WAITING, Event, Notes, Read};
 
@@ -18,7 +19,7 @@ type Opened = Result<(Known, mpsc::Receiver<Result<Event>>)>;
 /// Runs `open`, then the read it opens, on a new thread; gives the read once it is open.
 ///
 /// Dropping the future or the read ends the thread, after the server was asked to stop.
-pub(super) async fn read<O>(open: O) -> Result<Read>
+pub(super) async fn read<O>(source: Postgres, open: O) -> Result<Read>
 where
     O: AsyncFnOnce(TaskTracker) -> Result<(Known, Work)> + Send + 'static,
 {
@@ -31,14 +32,14 @@ where
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
     std::thread::Builder::new()
         .name("warehouse-read".to_owned())
-        .spawn(move || runtime.block_on(run(open, sender)))
+        .spawn(move || runtime.block_on(run(source, open, sender)))
         .map_err(failed)?;
     let died = || Error::new(&codes::E1005_CUT, "the read ended before it was open");
     let ((opening, notes), events) = opened.await.map_err(|_| died())??;
     Ok(Read::new(opening, events).noting(notes))
 }
 
-async fn run<O>(open: O, mut opened: oneshot::Sender<Opened>)
+async fn run<O>(source: Postgres, open: O, mut opened: oneshot::Sender<Opened>)
 where
     O: AsyncFnOnce(TaskTracker) -> Result<(Known, Work)>,
 {
@@ -61,7 +62,10 @@ where
                     () = hung_up.closed() => {}
                     () = async {
                         match work {
-                            Work::Rows(plan) => pump(*plan, sender).await,
+                            Work::Rows(plan) => {
+                                let by = Several { source, background: background.clone() };
+                                pump(*plan, &by, sender).await;
+                            }
                             Work::Log(plan) => log::pump(*plan, sender).await,
                         }
                     } => {}
