@@ -44,10 +44,10 @@ lint: ## Formatting, clippy with warnings as errors, licences and advisories
 	else echo 'note: cargo-deny is not installed, so licences and advisories were not checked (cargo install --locked cargo-deny)'; fi
 
 .PHONY: bench
-bench: ## Measure against psql and print a table; also target/bench.json (ONLY=name: one of them, SCALE=0.1: a tenth of the rows)
+bench: ## Measure against psql and print a table; also target/bench.json (ONLY=name: one of them, SCALE=0.1: a tenth of the rows, NOISY=1: beside other programs)
 	@tests/demo/setup.sh compiler postgresql
 	$(offline) cargo build --release --locked -p outflow -p bench
-	$(CARGO_TARGET_DIR)/release/bench $(if $(SCALE),--scale $(SCALE)) $(ONLY)
+	$(CARGO_TARGET_DIR)/release/bench $(if $(SCALE),--scale $(SCALE)) $(if $(NOISY),--noisy) $(ONLY)
 
 .PHONY: run
 run: ## Run outflow from this checkout: make run ARGS='validate --project-dir examples/product-usage'

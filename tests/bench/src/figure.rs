@@ -15,15 +15,15 @@ pub(crate) struct Figure {
 }
 
 impl Figure {
-    /// A figure that should be at most so much.
+    /// A figure that should be at most so much. One that is not a number was measured among too much noise.
     pub(crate) fn at_most(name: &str, value: f64, unit: &'static str, goal: f64) -> Self {
-        let ok = Some(value <= goal);
+        let ok = value.is_finite().then_some(value <= goal);
         Self { name: name.to_owned(), value, unit, goal: format!("<= {goal}"), ok }
     }
 
     /// A figure that should be at least so much.
     pub(crate) fn at_least(name: &str, value: f64, unit: &'static str, goal: f64) -> Self {
-        let ok = Some(value >= goal);
+        let ok = value.is_finite().then_some(value >= goal);
         Self { name: name.to_owned(), value, unit, goal: format!(">= {goal}"), ok }
     }
 
@@ -40,6 +40,7 @@ pub(crate) fn print(figures: &[Figure]) {
         let ok = match figure.ok {
             Some(true) => "yes",
             Some(false) => "NO",
+            None if figure.value.is_nan() => "noisy",
             None => "",
         };
         println!(

@@ -9,6 +9,8 @@ mod csv;
 mod end_to_end;
 mod figure;
 mod log;
+mod peers;
+mod quiet;
 mod read;
 mod snapshot;
 mod warehouse;
@@ -46,24 +48,28 @@ const BENCHES: &[Bench] = &[
 
 /// How much data; `--scale 0.01` makes a quick check of the benchmarks themselves.
 #[derive(Debug, Clone, Copy)]
-struct Scale(f64);
+struct Scale {
+    share: f64,
+    /// `--noisy`: rounds count although other programs ran beside them.
+    noisy: bool,
+}
 
 impl Scale {
     fn rows(self, full: u64) -> u64 {
-        ((full as f64 * self.0) as u64).max(1_000)
+        ((full as f64 * self.share) as u64).max(1_000)
     }
 }
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
-    if let ["read-once", url, table] = args[..] {
-        return read::read_once(url, table);
+    if let ["read-once", url, connections, since] = args[..] {
+        return read::read_once(url, connections, since);
     }
     let (only, scale) = match options(&args) {
         Ok(options) => options,
         Err(message) => {
-            eprintln!("{message}\nusage: bench [--scale SHARE] [NAME]");
+            eprintln!("{message}\nusage: bench [--scale SHARE] [--noisy] [NAME]");
             return ExitCode::from(64);
         }
     };
@@ -78,18 +84,20 @@ fn main() -> ExitCode {
 }
 
 fn options<'a>(args: &[&'a str]) -> Result<(Option<&'a str>, Scale), String> {
-    let (mut only, mut scale) = (None, Scale(1.0));
-    for pair in args.chunks(2) {
-        match *pair {
-            [name] if BENCHES.iter().any(|bench| bench.name == name) => only = Some(name),
-            [name] => {
+    let (mut only, mut scale) = (None, Scale { share: 1.0, noisy: false });
+    let mut args = args.iter().copied();
+    while let Some(arg) = args.next() {
+        match arg {
+            "--noisy" => scale.noisy = true,
+            "--scale" => {
+                let share = args.next().unwrap_or_default();
+                scale.share = share.parse().map_err(|_| format!("`{share}` is not a number"))?;
+            }
+            name if BENCHES.iter().any(|bench| bench.name == name) => only = Some(name),
+            name => {
                 let names: Vec<_> = BENCHES.iter().map(|bench| bench.name).collect();
                 return Err(format!("no benchmark `{name}`; there are: {}", names.join(", ")));
             }
-            ["--scale", share] => {
-                scale = Scale(share.parse().map_err(|_| format!("`{share}` is not a number"))?);
-            }
-            _ => return Err(format!("unknown arguments: {}", pair.join(" "))),
         }
     }
     Ok((only, scale))

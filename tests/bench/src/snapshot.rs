@@ -7,7 +7,8 @@ use support::Postgres;
 
 use crate::child::{Cost, measure};
 use crate::end_to_end::{SYNC, Simulator, outflow, project};
-use crate::figure::{Figure, median};
+use crate::figure::Figure;
+use crate::quiet::Rounds;
 use crate::{Scale, warehouse};
 
 const ROUNDS: usize = 5;
@@ -33,22 +34,19 @@ pub(crate) fn run(scale: &Scale) -> Vec<Figure> {
     let first = ours();
     let bytes = bytes_of(&project.path().join(".outflow")) as f64 / rows as f64;
     psql();
-    let rounds: Vec<(Cost, Cost)> = (0..ROUNDS).map(|_| (psql(), ours())).collect();
-    let pick = |of: fn(&(Cost, Cost)) -> f64| median(rounds.iter().map(of).collect());
+    let rounds = Rounds::of(ROUNDS, scale.noisy, |_| (psql(), ours()));
+    let pick = |of: fn(&(Cost, Cost)) -> f64| rounds.median(of);
     let unchanged = pick(|(_, ours)| ours.wall_s);
     let ratio = pick(|(psql, ours)| ours.wall_s / psql.wall_s);
-    let changed: Vec<(Cost, Cost)> = (0..CHANGED_ROUNDS)
-        .map(|round| {
-            // Spread evenly, as changes are; one row in a hundred.
-            let rows = format!("where id % 100 = {}", 7 * round);
-            database.execute_blocking(&format!("update bench_rows set name = name || '!' {rows}"));
-            database.execute_blocking("vacuum (freeze, analyze) bench_rows");
-            (psql(), ours())
-        })
-        .collect();
-    let changed_ratio =
-        median(changed.iter().map(|(psql, ours)| ours.wall_s / psql.wall_s).collect());
-    let changed_rss = median(changed.iter().map(|(_, ours)| ours.peak_rss_mb).collect());
+    let changed = Rounds::of(CHANGED_ROUNDS, scale.noisy, |round| {
+        // Spread evenly, as changes are; one row in a hundred.
+        let rows = format!("where id % 100 = {}", 7 * round % 100);
+        database.execute_blocking(&format!("update bench_rows set name = name || '!' {rows}"));
+        database.execute_blocking("vacuum (freeze, analyze) bench_rows");
+        (psql(), ours())
+    });
+    let changed_ratio = changed.median(|(psql, ours)| ours.wall_s / psql.wall_s);
+    let changed_rss = changed.median(|(_, ours)| ours.peak_rss_mb);
     vec![
         Figure::info("snapshot.first_load.wall", first.wall_s, "s"),
         Figure::info("snapshot.first_load.cpu_per_row", per_row(first.cpu_s, rows), "us"),
