@@ -392,6 +392,25 @@ fn a_simulator_shares_no_code_with_its_writer() {
 }
 
 #[test]
+fn every_table_of_destinations_passes_the_conformance_suite() {
+    let sources = with_extension("rs");
+    let tables = sources.iter().filter_map(|(file, source)| {
+        source.contains("pub const DESTINATIONS:").then(|| file.strip_suffix("src/lib.rs"))?
+    });
+    let tables: Vec<&str> = tables.collect();
+    assert!(tables.len() >= 4, "tables are found by their name: {tables:?}");
+    let suite = ["conformance::run(", "for kind in DESTINATIONS"];
+    let runs = |table: &&str| {
+        let own = |file: &str| file.starts_with(&format!("{table}tests/"));
+        !sources
+            .iter()
+            .any(|(file, source)| own(file) && suite.iter().all(|part| source.contains(part)))
+    };
+    let wrong: Vec<String> = tables.into_iter().filter(runs).map(str::to_owned).collect();
+    none("tables of destinations that are not in the conformance suite", &wrong);
+}
+
+#[test]
 fn metric_names_are_written_in_one_file() {
     let home = "crates/flow/src/metrics.rs";
     let literal = Regex::new(r#""(outflow_[a-z0-9_]+)""#).expect("valid");

@@ -217,5 +217,5 @@ fn classify(reply: &Reply) -> Error {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_example_destination_passes_the_conformance_suite() {
-    writer::conformance::run(&KIND).await;
+    writer::conformance::run(&writer::conformance::Subject::of(&KIND)).await;
 }

@@ -11,9 +11,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde_json::{Map, Value, json};
-use simulator::{
-    Call, Double, Level, Manners, Operation, RecordQuery, Records, Refusal, RowFault, Settings,
-};
+use simulator::{Call, Double, Level, Manners, Operation, RecordQuery, Records, Refusal, Settings};
 
 type Person = Map<String, Value>;
 
@@ -67,7 +65,7 @@ impl Account {
     fn put(&self, call: &Call, person: Person) -> Value {
         let value = |name: &str| person.get(name).and_then(Value::as_str);
         let email = value("email").unwrap_or_default().to_lowercase();
-        if let Some(RowFault::Reject { .. }) = call.row_fault(value) {
+        if call.row_fault(value).is_some() {
             return json!({ "email": email, "error": "refused by the script" });
         }
         if !email.contains('@') {

@@ -239,7 +239,7 @@ impl Destination for Zendesk {
 
     async fn write(&self, batch: &WriteBatch) -> Result<Receipt> {
         let object = Object::parse(&batch.object)?;
-        check(batch, object)?;
+        check(batch, object, self.limits(&batch.object)?.rows_max)?;
         let rows = batch.payload.rows().max(batch.record_ids.len());
         if rows == 0 {
             return Ok(Receipt { outcomes: Vec::new() });
@@ -264,12 +264,12 @@ impl Destination for Zendesk {
 }
 
 /// Whether a batch keeps to the limits.
-fn check(batch: &WriteBatch, object: Object<'_>) -> Result<()> {
+fn check(batch: &WriteBatch, object: Object<'_>, rows_max: usize) -> Result<()> {
     let rows = batch.payload.rows().max(batch.record_ids.len());
-    if rows > ROWS_MAX {
+    if rows > rows_max {
         return Err(Error::new(
             &E2016_CALL,
-            format!("{rows} rows in a call; Zendesk takes {ROWS_MAX}"),
+            format!("{rows} rows in a call; Zendesk takes {rows_max}"),
         ));
     }
     if !batch.record_ids.is_empty() {

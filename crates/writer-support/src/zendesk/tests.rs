@@ -154,7 +154,7 @@ fn what_is_not_safe_is_refused_with_the_reason() {
     let refused = |object: &str, mode: Mode, match_on: &str| {
         let batch =
             WriteBatch { mode, ..batch(object, match_on, vec![(match_on, text(&[Some("x")]))]) };
-        check(&batch, Object::parse(object).expect("an object")).expect_err("refused")
+        check(&batch, Object::parse(object).expect("an object"), 100).expect_err("refused")
     };
     let twice = refused("tickets", Mode::Upsert, "external_id");
     assert!(twice.message().contains("twice"), "{twice}");

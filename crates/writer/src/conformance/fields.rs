@@ -36,3 +36,16 @@ pub(super) fn value_of(record: &Value, name: &str) -> Option<String> {
         _ => members.values().find_map(|member| value_of(member, name)),
     }
 }
+
+/// A field of a destination that describes none.
+pub(super) fn named(name: &str) -> Field {
+    Field {
+        name: name.to_owned(),
+        label: name.to_owned(),
+        kind: FieldKind::Text { chars_max: None },
+        required: false,
+        unique: false,
+        read_only: false,
+        folds_case: false,
+    }
+}

@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use flow::{Code, Error, Journal, KeepsJobs, Kind, Mode, OpenJob, Resumed, WriteBatch};
 use tokio::sync::Notify;
 
-use super::{Bench, Rows, is_landed};
-use crate::DestinationKind;
+use super::bench::{Bench, Rows, is_landed};
+use super::{Subject, Told};
 
 /// What a run says that lost its lease between the making of a job and its upload.
 static TAKEN_OVER: Code = Code {
@@ -86,23 +86,24 @@ impl Journal for MemoryJournal {
 }
 
 /// Runs every case, where the destination has jobs.
-pub(super) async fn run(kind: &DestinationKind) {
-    if Bench::start(kind).await.limits.jobs.is_none() {
-        return;
+pub(super) async fn run(subject: &Subject<'_>) -> Told {
+    if Bench::start(subject).await.limits.jobs.is_none() {
+        return Err("the destination has no jobs");
     }
-    a_job_says_its_id_once_and_lands(&Bench::start(kind).await).await;
-    an_owner_that_was_replaced_stops_at_the_id(&Bench::start(kind).await).await;
+    a_job_says_its_id_once_and_lands(&Bench::start(subject).await).await;
+    an_owner_that_was_replaced_stops_at_the_id(&Bench::start(subject).await).await;
     for at in CRASHES {
-        a_crashed_job_is_found_again(&Bench::start(kind).await, Then::GoesOn, at).await;
+        a_crashed_job_is_found_again(&Bench::start(subject).await, Then::GoesOn, at).await;
     }
-    a_crashed_job_is_found_again(&Bench::start(kind).await, Then::Dies, Duration::ZERO).await;
-    a_job_nobody_made_has_no_end(&Bench::start(kind).await).await;
+    a_crashed_job_is_found_again(&Bench::start(subject).await, Then::Dies, Duration::ZERO).await;
+    a_job_nobody_made_has_no_end(&Bench::start(subject).await).await;
+    Ok(())
 }
 
 impl Bench {
     fn job(&self, rows: &Rows, journal: &Arc<MemoryJournal>) -> WriteBatch {
         let job: Arc<dyn Journal> = Arc::<MemoryJournal>::clone(journal);
-        WriteBatch { job: Some(job), ..self.batch(&self.text, rows) }
+        WriteBatch { job: Some(job), ..self.batch(&self.text.name, rows) }
     }
 
     fn open_job(&self, rows: &Rows, key: &str, remote_id: Option<String>) -> OpenJob {
