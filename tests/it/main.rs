@@ -21,4 +21,6 @@ mod project;
 mod snapshot;
 mod stress;
 mod tidy;
+mod vendor;
 mod webhook;
+mod words;

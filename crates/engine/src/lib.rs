@@ -61,7 +61,7 @@ pub use preview::{Preview, preview};
 pub use retry::RetryPolicy;
 pub use run::run;
 pub use sync::{
-    Delivery, Ports, Progress, Remember, RemovalLimit, Removed, RemovedAction, RunFailure,
+    Api, Delivery, Ports, Progress, Remember, RemovalLimit, Removed, RemovedAction, RunFailure,
     RunOptions, RunReport, SpoolLimits, Stop, Sync, Watch,
 };
 pub use weight::Reason;

@@ -82,6 +82,13 @@ pub(crate) async fn asked<T, F: Future<Output = Result<T>>>(
 /// The destination's limits, when it can do the sync's mode.
 pub(crate) fn limits(sync: &Sync, ports: &Ports) -> Result<Limits> {
     let limits = ports.destination.limits(&sync.object)?;
+    let Some(limits) = sync.delivery.api.choose(limits) else {
+        let message = format!(
+            "`{}` does not take `{}` the way `delivery.api` says",
+            sync.destination, sync.object
+        );
+        return Err(Error::new(&codes::E4008, message));
+    };
     if let Some(refused) = refused_removal(sync, &limits) {
         return Err(refused);
     }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use flow::metrics::Metrics;
 use flow::{
-    Clock, Destination, Error, Finding, Mode, Model, Removal, RunRecord, Source, Store, Trigger,
-    Watermark,
+    Clock, Destination, Error, Finding, JobLimits, Limits, Mode, Model, Removal, RunRecord, Source,
+    Store, Trigger, Watermark,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -121,6 +121,34 @@ pub struct Delivery {
     pub stop_on_reject: bool,
     /// What is remembered of an acknowledged payload besides its fingerprint.
     pub remember: Remember,
+    /// Which of the destination's interfaces is used.
+    pub api: Api,
+}
+
+/// How rows go to a destination that takes them by calls and as jobs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Api {
+    /// As a job where enough rows wait, else by calls; chosen at each flush.
+    #[default]
+    Auto,
+    /// Always by calls.
+    Collections,
+    /// Always as jobs.
+    Bulk,
+}
+
+impl Api {
+    /// The destination's limits with this choice; `None` where it does not take rows that way.
+    pub fn choose(self, limits: Limits) -> Option<Limits> {
+        let jobs = match (self, limits.jobs) {
+            (Self::Auto, jobs) => jobs,
+            (Self::Bulk, None) => return None,
+            (Self::Bulk, Some(jobs)) => Some(JobLimits { rows_min: 1, ..jobs }),
+            (Self::Collections, Some(jobs)) if jobs.rows_min <= 1 => return None,
+            (Self::Collections, _) => None,
+        };
+        Some(Limits { jobs, ..limits })
+    }
 }
 
 /// What is remembered of an acknowledged payload besides its fingerprint, for plans and for the guard `max_null_out`.

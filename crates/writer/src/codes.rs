@@ -165,6 +165,16 @@ pub static E2018_UNEXPECTED: Code = Code {
     remedy: "Check `base_url`; if it is right, please report the status in the message.",
 };
 
+/// `delivery.api` asks for an interface that is not there.
+pub static E2111_NO_SUCH_API: Code = Code {
+    id: "E2111",
+    kind: Kind::Config,
+    title: "The destination does not take rows the way `delivery.api` says",
+    cause: "`bulk` is for destinations that take rows as jobs, `collections` for those that take them by calls; the \
+            connection's own options may have chosen already.",
+    remedy: "Remove `delivery.api`: `auto` is then used.",
+};
+
 /// Locked or moving; later.
 pub static E2019_BUSY: Code = Code {
     id: "E2019",
@@ -278,6 +288,7 @@ pub const CODES: &[&Code] = &[
     &E2017_NOT_OFFERED,
     &E2018_UNEXPECTED,
     &E2019_BUSY,
+    &E2111_NO_SUCH_API,
     &R201_INVALID,
     &R202_CONFLICT,
     &R203_NOT_FOUND,

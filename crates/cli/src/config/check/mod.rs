@@ -34,6 +34,7 @@ use crate::codes::{
     E0114_MODE_NOT_POSSIBLE, E0116_SCHEDULE, E0117_FRESHNESS,
 };
 use crate::diagnostic::Diagnostic;
+use writer::codes::E2111_NO_SUCH_API;
 
 /// What a sync is checked against.
 pub(super) struct Setting<'a> {
@@ -226,6 +227,7 @@ fn within_limits(
             .at(entry.value_place(), format!("more than {}", limits.rows_max)),
         );
     }
+    api_is_there(node, parts, limits, problems);
     // A mirror is upserts, and removals, which are checked with `removed`.
     let mirror = limits.modes.contains(&Mode::Upsert).then_some(Mode::Mirror);
     let mut possible = limits.modes.to_vec();
@@ -244,4 +246,21 @@ fn within_limits(
             .with_help(format!("possible are {modes}")),
         );
     }
+}
+
+fn api_is_there(node: &Node, parts: &Parts, limits: &Limits, problems: &mut Vec<Diagnostic>) {
+    let Some(entry) = node.entry_at(&["delivery", "api"]) else { return };
+    let api = parts.delivery.api.map(engine::Api::from).unwrap_or_default();
+    if api.choose(limits.clone()).is_some() {
+        return;
+    }
+    let (way, others) = match limits.jobs {
+        None => ("takes no rows as jobs", "`auto` or `collections`"),
+        Some(_) => ("takes rows as jobs only", "`auto` or `bulk`"),
+    };
+    problems.push(
+        Diagnostic::error(&E2111_NO_SUCH_API, format!("the destination {way}"))
+            .at(entry.value_place(), "not possible here")
+            .with_help(format!("use {others}; what the connection's options choose comes first")),
+    );
 }

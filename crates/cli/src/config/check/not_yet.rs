@@ -8,7 +8,6 @@ use crate::diagnostic::Diagnostic;
 enum Values {
     Any,
     Only(&'static [&'static str]),
-    AllBut(&'static str),
 }
 
 struct NotYet {
@@ -44,12 +43,6 @@ const SYNC: &[NotYet] = &[
         values: Values::Only(&["true"]),
         what: "`only_on_create`",
         help: "remove the field, or let the sync own it",
-    },
-    NotYet {
-        path: &["delivery", "api"],
-        values: Values::AllBut("auto"),
-        what: "a choice of `api`",
-        help: "remove it; the bulk interface is used",
     },
     any(&["delivery", "rate"], "`delivery.rate`", "use `quota_share` of the connection"),
 ];
@@ -92,7 +85,6 @@ fn found(node: &Node, row: &NotYet) -> Vec<Diagnostic> {
             match row.values {
                 Values::Any => true,
                 Values::Only(refused) => refused.contains(&written.as_str()),
-                Values::AllBut(value) => written != value,
             }
         })
         .map(|entry| {

@@ -104,6 +104,7 @@ impl Parts {
                 batch_rows: self.delivery.batch_rows,
                 max_concurrency: self.delivery.max_concurrency,
                 stop_on_reject: self.delivery.on_reject == Some(OnReject::Stop),
+                api: self.delivery.api.map(Into::into).unwrap_or_default(),
                 remember: match self.delivery.remember {
                     None => engine::Remember::Nothing,
                     Some(Remember::Fields) => engine::Remember::Fields,

@@ -80,6 +80,11 @@ fn what_the_parts_mean_together_is_checked() {
             &["E0113 syncs/usage.yml:27:15"],
         ),
         (
+            "an interface the destination does not have",
+            &[(S, "batch_rows: 100", "api: bulk")],
+            &["E2111 syncs/usage.yml:27:8"],
+        ),
+        (
             "too many rows per call by default",
             &[
                 (P, "on_reject: quarantine", "batch_rows: 500"),
@@ -170,11 +175,7 @@ fn what_this_version_cannot_do_is_refused_and_never_ignored() {
             &[(S, "  every: 15m", "  continuous: { flush_every: 10s }")],
             &["E0072 syncs/usage.yml:25:3"],
         ),
-        (
-            "a rate",
-            &[(S, "batch_rows: 100", "rate: 5/s\n  api: bulk")],
-            &["E0040 syncs/usage.yml:27:3", "E0040 syncs/usage.yml:28:3"],
-        ),
+        ("a rate", &[(S, "batch_rows: 100", "rate: 5/s")], &["E0040 syncs/usage.yml:27:3"]),
         (
             "a state in PostgreSQL",
             &[(

@@ -260,9 +260,8 @@ pub(crate) struct DeliverySection {
     /// What the state remembers of a delivered row besides a fingerprint, so that plans can show it: `fields` (a hash per
     /// field: which fields change) or `values` (the values: from what to what).
     pub(crate) remember: Option<Remember>,
-    /// Which of the destination's interfaces is used.
-    #[expect(dead_code, reason = "refused before it is read")]
-    api: Option<String>,
+    /// Which of the destination's interfaces is used, where it takes rows by calls and as jobs.
+    pub(crate) api: Option<Api>,
     /// Changes of one key never overtake each other; that is always so.
     #[expect(dead_code, reason = "says what is always so")]
     order_by: Option<OrderBy>,
@@ -289,6 +288,28 @@ pub(crate) enum Remember {
     Fields,
     /// The values.
     Values,
+}
+
+/// Which of the destination's interfaces is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Api {
+    /// A job where enough rows wait, else calls; chosen at each flush. The default.
+    Auto,
+    /// Always calls.
+    Collections,
+    /// Always jobs.
+    Bulk,
+}
+
+impl From<Api> for engine::Api {
+    fn from(api: Api) -> Self {
+        match api {
+            Api::Auto => Self::Auto,
+            Api::Collections => Self::Collections,
+            Api::Bulk => Self::Bulk,
+        }
+    }
 }
 
 /// What keeps its order.

@@ -125,6 +125,7 @@ impl Life {
                 max_concurrency: Some(weather.concurrency),
                 stop_on_reject: false,
                 remember: engine::Remember::default(),
+                api: engine::Api::default(),
             },
             compare_every_micros: None,
             guards: Guards::default(),
