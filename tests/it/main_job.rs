@@ -266,6 +266,32 @@ async fn a_full_refresh_after_a_mapping_change_sends_only_the_rows_whose_payload
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn rows_that_are_only_stamped_anew_are_not_sent() {
+    // Hazard 23: a rebuild gives every row the time of the rebuild.
+    let project = Project::new().await;
+    project.insert(0, 900).await;
+    project.run().await.exits(0);
+    project
+        .database
+        .execute(
+            "create table anew (like people including all); insert into anew select * from people;
+             update anew set updated_at = now(); drop table people; alter table anew rename to people",
+        )
+        .await;
+    let naive = project.database.client().await;
+    let naive = naive
+        .query_one(
+            "select count(*) from people where updated_at > now() - interval '1 minute'",
+            &[],
+        )
+        .await
+        .expect("read");
+    assert_eq!(naive.get::<_, i64>(0), 900, "the naive method sends every row again");
+    let run = project.run().await.exits(0).balances();
+    assert_eq!((run.count("unchanged"), run.count("delivered")), (900, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn limit_sends_that_many_rows_and_the_next_runs_send_the_rest() {
     let project = Project::new().await;
     project.insert(0, 1_000).await;

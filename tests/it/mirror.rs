@@ -164,6 +164,26 @@ async fn twenty_restarts_of_the_warehouse_remove_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_unlogged_table_is_no_mirror_and_a_crash_removes_nothing() {
+    // Hazard 29, D8
+    let postgres = Postgres::start();
+    let project = Project::on(postgres.database(None), LimitSwitch::Off).await;
+    project.write("syncs/people.yml", &mirror("action: delete"));
+    project.insert(0, 30).await;
+    project.run().await.exits(0).balances();
+    let ids = ids(&project).await;
+    project.database.execute("alter table people set unlogged; checkpoint").await;
+    tokio::task::block_in_place(|| postgres.restart(true));
+    let left = project.database.client().await;
+    let left = left.query_one("select count(*) from people", &[]).await.expect("reads");
+    assert_eq!(left.get::<_, i64>(0), 0, "the naive mirror would remove everybody");
+    let run = project.run().await;
+    assert_eq!(run.code, Some(78), "{}", run.stderr);
+    assert!(run.stderr.contains("E4056"), "{}", run.stderr);
+    assert_eq!(self::ids(&project).await, ids);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_kill_during_removals_loses_none_and_removes_nobody_else() {
     // D2, D4, S1: whatever was archived unheard is archived again, which changes nothing.
     let project = mirrored(1_000, "action: delete").await;

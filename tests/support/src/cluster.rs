@@ -80,12 +80,35 @@ impl Postgres {
     /// # Errors
     /// When no PostgreSQL is installed or it does not start; the message holds its log.
     pub fn try_start(setup: &Setup) -> io::Result<Self> {
+        Self::launch(setup, random_hex()?, "init")
+    }
+
+    /// A hot standby of this server, with these settings besides. It follows as fast as it can.
+    ///
+    /// # Panics
+    /// When it does not start; the message holds its log.
+    pub fn standby(&self, settings: &str) -> Self {
+        let setup = Setup { settings: settings.to_owned(), ..Setup::default() };
+        let launched = Self::launch(&setup, self.password.clone(), &format!("copy {}", self.port));
+        launched.unwrap_or_else(|error| panic!("private standby: {error}"))
+    }
+
+    /// This server's copy of a database of the server that it follows.
+    ///
+    /// # Panics
+    /// When the URL is none of ours.
+    pub fn copy_of(&self, database: &Database) -> Database {
+        let (_, name) = database.url.rsplit_once('/').expect("our own URLs name a database");
+        Database { url: self.url(name) }
+    }
+
+    /// Makes the server's files by this command of the supervisor, and starts it.
+    fn launch(setup: &Setup, password: String, make: &str) -> io::Result<Self> {
         let bin = binaries()?;
-        let password = random_hex()?;
         let folder = new_folder()?;
         write_setup(&folder, setup, &password)?;
         let mut supervisor = Supervisor::spawn(&folder, &bin)?;
-        supervisor.command("init", &folder)?;
+        supervisor.command(make, &folder)?;
         let mut tries = 5;
         let port = loop {
             let port = free_port()?;

@@ -30,6 +30,19 @@ init() {
     fi
 }
 
+# A standby of the server at this port.
+copy() {
+    if [ -n "$user" ]; then
+        chown -R "$user" "$dir" || return 1
+    fi
+    PGPASSWORD=$(cat "$dir/password")
+    export PGPASSWORD
+    as_user "$bin/pg_basebackup" -h 127.0.0.1 -p "$1" -U postgres -D "$dir/data" -R -X stream \
+        --checkpoint=fast --no-sync || return 1
+    # Later lines win.
+    cat "$dir/settings" >>"$dir/data/postgresql.conf"
+}
+
 start() {
     # The port is given here, so that a taken one can be replaced by another.
     as_user "$bin/pg_ctl" -D "$dir/data" -w -t 60 -l "$dir/server.log" -o "-p $1" start
@@ -42,6 +55,7 @@ stop() {
 while read -r command argument; do
     case $command in
     init) init ;;
+    copy) copy "$argument" ;;
     start) start "$argument" ;;
     stop) stop "$argument" ;;
     *) false ;;
