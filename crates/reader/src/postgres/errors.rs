@@ -79,7 +79,9 @@ fn tls_reason(causes: &str) -> String {
 
 fn server_error(db: &DbError, doing: &str) -> Error {
     let state = db.code().code();
-    let (code, retry) = code_of(state, db.message());
+    // Redshift says in the detail what it means.
+    let (code, retry) =
+        code_of(state, &format!("{} {}", db.message(), db.detail().unwrap_or_default()));
     let place = position(db);
     let said = if says_names_only(state) { names_only(db) } else { without_values(db.message()) };
     Error::new(code, format!("while {doing}: {said}{place} (SQLSTATE {state})")).with_retry(retry)
@@ -97,6 +99,7 @@ fn code_of(state: &str, message: &str) -> (&'static Code, Retry) {
         "42P01" | "3F000" | "42602" => (&codes::E1010_NO_RELATION, false),
         "42703" => (&codes::E1011_NO_COLUMN, false),
         "25006" | "25001" => (&codes::E1014_WRITES, false),
+        _ if message.contains("erializable isolation violation") => (&codes::E1021_CONFLICT, true),
         "0A000" if message.contains("data-modifying") => (&codes::E1014_WRITES, false),
         _ => match state.get(..2).unwrap_or_default() {
             "08" => (&codes::E1005_CUT, true),
@@ -189,6 +192,8 @@ mod tests {
             let (code, again) = code_of(state, "");
             assert_eq!((code.id, again), (id, retry), "{state}");
         }
+        let redshift = code_of("XX000", "1023 Serializable isolation violation on table - 1");
+        assert_eq!((redshift.0.id, redshift.1), ("E1021", Retry::Backoff));
     }
 
     #[test]

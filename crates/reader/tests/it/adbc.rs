@@ -51,7 +51,7 @@ fn sqlite_driver() -> Option<PathBuf> {
     wheel("adbc-driver-sqlite", |dir| unpacked(dir, "adbc-driver-sqlite==1.*"))
 }
 
-fn postgres_driver() -> Option<PathBuf> {
+pub(crate) fn postgres_driver() -> Option<PathBuf> {
     wheel("adbc-driver-postgresql", |dir| unpacked(dir, "adbc-driver-postgresql==1.*"))
 }
 
@@ -148,13 +148,13 @@ impl Subject for InFile {
 }
 
 /// PostgreSQL by ADBC.
-struct ByDriver {
-    driver: PathBuf,
-    database: Database,
+pub(crate) struct ByDriver {
+    pub(crate) driver: PathBuf,
+    pub(crate) database: Database,
 }
 
 impl ByDriver {
-    fn open(&self) -> Adbc {
+    pub(crate) fn open(&self) -> Adbc {
         open(json!({
             "driver": self.driver, "dialect": "postgres", "database": { "uri": self.database.url },
         }))

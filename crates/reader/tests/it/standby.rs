@@ -120,9 +120,56 @@ async fn a_late_commit_on_the_primary_is_found_on_the_standby() {
     );
     assert!(ask(&there, &naive).await.is_empty(), "the naive way never sees 2 to 4");
     let changed = Scope::Changed { from: Some(clock), mark: mark.unwrap() };
-    let (mut ids, ..) = read(&source, &model, changed).await;
+    let (mut ids, mark, clock) = read(&source, &model, changed).await;
     ids.sort();
     assert_eq!(ids, ["2", "3", "4"]);
+
+    // A standby that is promoted writes a history of its own: nothing but reading everything will do.
+    assert_eq!(ask(&there, "SELECT pg_promote(true, 30)::text").await, ["true"]);
+    there.batch_execute("UPDATE t SET at = '2020-01-01' WHERE id = 1").await.unwrap();
+    let mut page = request(&model);
+    page.scope = Scope::Changed { from: Some(clock), mark: mark.unwrap() };
+    let mut promoted = source.read(page).await.unwrap();
+    let found: Vec<_> = promoted.findings().iter().map(|finding| finding.code.id).collect();
+    assert_eq!(found, ["E1061"]);
+    let mut rows = 0;
+    while let Some(batch) = promoted.next().await.unwrap() {
+        rows += batch.rows.num_rows();
+    }
+    assert_eq!(rows, 4);
+}
+
+/// R1: what a standby does not have yet, a run of the primary may have read already.
+#[tokio::test]
+async fn a_standby_that_is_behind_what_was_read_is_not_read() {
+    let pair = Pair::new("");
+    pair.database
+        .execute("CREATE TABLE t (id int PRIMARY KEY, at timestamptz NOT NULL DEFAULT now())")
+        .await;
+    pair.caught_up().await;
+    let there = pair.copy.client().await;
+    there.batch_execute("SELECT pg_wal_replay_pause()").await.unwrap();
+    until("the standby stands still", async || {
+        ask(&there, "SELECT pg_get_wal_replay_pause_state()").await == ["paused"]
+    })
+    .await;
+    pair.database.execute("INSERT INTO t VALUES (1)").await;
+    let model = by(table("t", &["id"]), "at");
+    let (ids, mark, clock) = read(&open(&pair.database.url), &model, Scope::All).await;
+    assert_eq!(ids, ["1"]);
+    let source = open(&pair.copy.url);
+    let naive = ask(&there, "SELECT id::text FROM t").await;
+    assert!(
+        naive.is_empty(),
+        "the naive way reads an older state, and keeps its end as the newest"
+    );
+    let mut page = request(&model);
+    page.scope = Scope::Changed { from: Some(clock), mark: mark.unwrap() };
+    let error = source.read(page.clone()).await.err().unwrap();
+    assert_eq!((code(&error), error.retry()), ("E1025", Retry::Backoff));
+    there.batch_execute("SELECT pg_wal_replay_resume()").await.unwrap();
+    pair.caught_up().await;
+    assert!(source.read(page).await.is_ok());
 }
 
 /// R3, hazard 27: the primary's vacuum takes away rows that a read on the standby still needs.
