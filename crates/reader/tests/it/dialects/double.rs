@@ -151,6 +151,9 @@ async fn accept(listener: TcpListener, to: (Other, SocketAddr), seen: Arc<Mutex<
         let seen = seen.clone();
         tokio::spawn(async move {
             let Ok(server) = TcpStream::connect(to.1).await else { return };
+            // Small messages, one after the other: nothing waits for more of them.
+            client.set_nodelay(true).unwrap();
+            server.set_nodelay(true).unwrap();
             let ((from_client, mut to_client), (mut from_server, to_server)) =
                 (client.into_split(), server.into_split());
             // Whichever side ends first ends both.
@@ -197,8 +200,7 @@ async fn requests(
             seen.all.push(sql);
             body.splice(at..end, passed.into_bytes());
         }
-        server.write_u8(kind).await?;
-        server.write_u32(body.len() as u32 + 4).await?;
-        server.write_all(&body).await?;
+        let length = (body.len() as u32 + 4).to_be_bytes();
+        server.write_all(&[&[kind], &length[..], &body].concat()).await?;
     }
 }
