@@ -7,8 +7,8 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError};
 
 use flow::{
-    Changes, Code, Entry, Error, Finding, Gone, GoneHow, Key, MatchHash, Mode, Model, Payload,
-    Reject, Result, Stage,
+    Changes, Code, Entry, Error, Finding, Fingerprint, Gone, GoneHow, Key, MatchHash, Mode, Model,
+    Payload, Reject, Result, Stage,
 };
 use tokio::task::JoinSet;
 
@@ -452,7 +452,11 @@ impl Conductor<'_> {
     fn book_refused(&mut self, row: Row, reject: Reject) {
         let entry = Entry {
             acknowledged: row.prior.acknowledged.filter(|_| row.doubt.is_none()),
-            rejected: Some(row.fingerprint).filter(|_| row.doubt.is_none()),
+            // After an unclear answer it is tried again by the next run.
+            rejected: Some(match row.doubt.is_none() {
+                true => row.fingerprint,
+                false => Fingerprint(0),
+            }),
             ..row.prior
         };
         self.settler.unremoved(reject, row.key, entry);

@@ -320,7 +320,7 @@ pub trait Store: Send + Sync {
         matches: &[MatchHash],
     ) -> Result<Vec<Unconfirmed>>;
 
-    /// Rows that a write which begins `at` confirms: the earliest ones, at most `rows_max`.
+    /// Rows that a write which begins `at` confirms for good: the earliest ones, at most `rows_max`.
     async fn to_confirm(&self, sync: &str, at: i64, rows_max: usize) -> Result<Vec<Unconfirmed>>;
 
     /// How many rows are unconfirmed, whatever the time.

@@ -67,14 +67,16 @@ pub(crate) fn of(
     Ok(found.into_values().collect())
 }
 
-/// The earliest rows that a write which begins `at` confirms.
+/// The earliest rows that a write which begins `at` confirms: nothing else may change them later.
 pub(crate) fn due(
     connection: &Connection,
     sync: i64,
     (at, rows_max): (i64, usize),
 ) -> Result<Vec<Unconfirmed>> {
     let sql = format!(
-        "SELECT {COLUMNS} FROM unconfirmed WHERE sync = ?1 AND confirm_after <= ?2 \
+        "SELECT {COLUMNS} FROM unconfirmed WHERE sync = ?1 AND confirm_after <= ?2 AND NOT EXISTS \
+         (SELECT 1 FROM unconfirmed later WHERE later.sync = ?1 AND later.key = unconfirmed.key \
+         AND later.confirm_after > ?2) \
          ORDER BY confirm_after, key LIMIT ?3"
     );
     let rows_max = i64::try_from(rows_max).unwrap_or(i64::MAX);

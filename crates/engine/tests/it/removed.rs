@@ -335,6 +335,35 @@ async fn a_refused_removal_is_a_reject_and_not_asked_again_until_somebody_says_s
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_removal_refused_after_an_unclear_answer_is_tried_again_and_its_reject_ends() {
+    // D4, D9: the reject that is opened is held by the ledger too, or nobody would ever close it.
+    let removed = Removed { action: set(r#"{"status": "churned"}"#), ..delete() };
+    let world = World::mirror(people(0..20), removed);
+    world.run().await.unwrap();
+    let left = world.leave(&[4]);
+    let mut calls = 0;
+    world.script(move |_| {
+        calls += 1;
+        let lost = || Error::new(&DOWN, "reset").with_retry(Retry::Backoff).ambiguous();
+        Some(match calls {
+            1 => Behaviour::AppliesAndFails(lost()),
+            _ => Behaviour::Rows(Box::new(|_| {
+                let message = "locked".to_owned();
+                Some(Outcome::Rejected { code: &REFUSED, message, field: None })
+            })),
+        })
+    });
+    let report = world.run().await.unwrap();
+    assert_eq!((gone(&report.run.counts), report.open_rejects), ([1, 0, 0, 0, 1], 1));
+    *world.destination.script.lock().unwrap() = None;
+    world.later(HOUR);
+    world.enter(left);
+    let report = world.run().await.unwrap();
+    assert_eq!((report.run.counts.updated, report.open_rejects), (1, 0));
+    world.converged();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_removal_that_poisons_its_call_is_found_by_halving() {
     let world = World::mirror(people(0..100), delete());
     world.run().await.unwrap();

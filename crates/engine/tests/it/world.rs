@@ -600,7 +600,10 @@ impl Store for FakeStore {
 
     async fn to_confirm(&self, _sync: &str, at: i64, rows_max: usize) -> Result<Vec<Unconfirmed>> {
         let mut rows = self.memory().unconfirmed.clone();
-        rows.retain(|row| row.confirm_after <= at);
+        let later = rows.clone();
+        rows.retain(|row| {
+            later.iter().all(|later| later.key != row.key || later.confirm_after <= at)
+        });
         rows.truncate(rows_max);
         Ok(rows)
     }

@@ -56,6 +56,7 @@ async fn unconfirmed_rows_are_due_in_order_and_found_by_key_and_by_match_value()
     put(&store, &lease, &[], &[unconfirmed(2, 2, 40), unconfirmed(1, 1, 5)]).await;
     drop(store);
     let store = open(dir.path());
+    assert_eq!(store.to_confirm(SYNC, AT + 25, 10).await.unwrap(), [], "row 1 only after 30");
     let due = store.to_confirm(SYNC, AT + 35, 10).await.unwrap();
     assert_eq!(due, [unconfirmed(1, 3, 20), unconfirmed(1, 1, 30)]);
     assert_eq!(store.to_confirm(SYNC, AT + 99, 1).await.unwrap(), due[..1]);

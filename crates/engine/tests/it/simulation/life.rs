@@ -11,6 +11,7 @@ use flow::{Changes, Key, Mode, Model, Relation, RunStatus, Trigger, Watermark};
 use futures::FutureExt;
 
 use super::oracle;
+use super::removals;
 use super::source::SimSource;
 use super::store::SimStore;
 use super::universe::{Sabotage, SimClock, Universe};
@@ -117,9 +118,9 @@ impl Life {
             destination: "crm".to_owned(),
             object: "contacts".to_owned(),
             match_on: oracle::match_on(),
-            mode: Mode::Upsert,
+            mode: if weather.mirror.is_some() { Mode::Mirror } else { Mode::Upsert },
             mappings: oracle::mappings(state.tag),
-            removed: None,
+            removed: weather.mirror.map(|mirror| mirror.removed(state.calm)),
             delivery: Delivery {
                 batch_rows: Some(weather.batch_rows),
                 max_concurrency: Some(weather.concurrency),
@@ -356,13 +357,23 @@ impl Life {
         }
         for full in [false, true] {
             let quiet = self.until_quiet(full).await;
+            // Rows that left in the end are gone for good only after their grace.
+            let grace = self.universe.lock().weather.mirror.map_or(0, |mirror| mirror.grace_micros);
+            let quiet = quiet && (grace == 0 || self.after(grace).await);
             let mut state = self.universe.lock();
             if !quiet {
                 state.breach("D1: calm runs still send".to_owned());
             }
             let tag = state.tag;
             oracle::at_the_end(&mut state, tag);
+            removals::at_the_end(&mut state);
         }
+    }
+
+    /// Runs again when the grace is over.
+    async fn after(&self, grace_micros: i64) -> bool {
+        tokio::time::sleep(Duration::from_micros(grace_micros.unsigned_abs())).await;
+        self.until_quiet(true).await
     }
 
     /// Runs until one sends nothing.

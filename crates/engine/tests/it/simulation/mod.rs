@@ -9,6 +9,7 @@ mod life;
 mod mishap;
 mod oracle;
 mod oracles_notice;
+mod removals;
 mod seeds;
 mod source;
 mod store;

@@ -45,6 +45,12 @@ fn d4_notices_a_call_of_a_dead_process_that_comes_late() {
 }
 
 #[test]
+fn d8_notices_removals_of_rows_that_never_left() {
+    // R3
+    notices(Sabotage::SeesNobody, Season::Mirror, "D8");
+}
+
+#[test]
 fn d2_notices_rows_that_are_called_delivered_and_are_not() {
     // D6: a row without an answer is unknown.
     notices(Sabotage::UnknownIsDelivered, Season::Mixed, "D2");

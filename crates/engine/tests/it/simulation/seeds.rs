@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::life::{Verdict, live};
+use super::universe::Sabotage;
 use super::weather::Season;
 
 /// Seeds in an ordinary test run.
@@ -21,7 +22,11 @@ fn asked(name: &str) -> Option<u64> {
 }
 
 /// Lives these seeds through on all cores and gives back the verdicts that are not clean, and the sums.
-fn survey(seeds: std::ops::Range<u64>, season: Season) -> (Vec<(u64, Verdict)>, Sums) {
+fn survey(
+    seeds: std::ops::Range<u64>,
+    season: Season,
+    sabotage: Option<Sabotage>,
+) -> (Vec<(u64, Verdict)>, Sums) {
     let (next, end) = (AtomicU64::new(seeds.start), seeds.end);
     let (failed, sums) = (Mutex::new(Vec::new()), Mutex::new(Sums::default()));
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -33,7 +38,7 @@ fn survey(seeds: std::ops::Range<u64>, season: Season) -> (Vec<(u64, Verdict)>, 
                     if seed >= end || failed.lock().unwrap().len() >= FAILED_MAX {
                         return;
                     }
-                    let verdict = live(seed, season, None);
+                    let verdict = live(seed, season, sabotage);
                     sums.lock().unwrap().add(&verdict);
                     if !verdict.breaches.is_empty() {
                         failed.lock().unwrap().push((seed, verdict));
@@ -75,7 +80,7 @@ fn holds(test: &str, season: Season) {
         return;
     }
     let first = asked("FIRST").unwrap_or(0);
-    let (failed, sums) = survey(first..first + asked("SEEDS").unwrap_or(SEEDS), season);
+    let (failed, sums) = survey(first..first + asked("SEEDS").unwrap_or(SEEDS), season, None);
     println!("{season:?}: {sums:?}");
     let shown: Vec<String> = failed
         .iter()
@@ -104,6 +109,12 @@ fn every_history_with_late_applies_keeps_the_promises() {
 }
 
 #[test]
+fn every_history_of_a_mirror_keeps_the_promises() {
+    // D8, and everything else.
+    holds("every_history_of_a_mirror", Season::Mirror);
+}
+
+#[test]
 fn without_faults_no_record_is_doubled() {
     // D1
     holds("without_faults", Season::Gentle);
@@ -112,7 +123,7 @@ fn without_faults_no_record_is_doubled() {
 /// What is not promised yet, in numbers: `SEEDS=2000 cargo test -p engine --test it simulation::seeds::measured`.
 fn measure(season: Season) {
     let seeds = asked("SEEDS").unwrap_or(10);
-    let (failed, sums) = survey(0..seeds, season);
+    let (failed, sums) = survey(0..seeds, season, None);
     println!("{season:?}: {} of {} histories end wrong; {sums:?}", failed.len(), sums.histories);
     for (seed, verdict) in failed.iter().take(5) {
         println!("seed {seed}: {}", verdict.breaches[0]);
@@ -123,6 +134,16 @@ fn measure(season: Season) {
 fn measured_when_a_new_owner_runs_beside_one_whose_lease_was_taken_over() {
     // S2 without a fence at the destination.
     measure(Season::TwoOwners);
+}
+
+#[test]
+fn measured_what_confirmations_cost() {
+    // D4: the same histories with a store that forgets what is to be confirmed.
+    let seeds = asked("SEEDS").unwrap_or(10);
+    for sabotage in [None, Some(Sabotage::ForgetsUnconfirmed)] {
+        let (failed, sums) = survey(0..seeds, Season::LateApplies, sabotage);
+        println!("{sabotage:?}: {} histories end wrong; {sums:?}", failed.len());
+    }
 }
 
 #[test]

@@ -14,6 +14,7 @@ use flow::{
 };
 
 use super::oracle;
+use super::removals::Given;
 use super::table::Row;
 use super::universe::{BROKEN, CUT, Sabotage, Universe};
 use crate::world::schema;
@@ -46,6 +47,10 @@ impl Source for SimSource {
         let now = state.now();
         oracle::settle(&mut state, now);
         state.read_ended = false;
+        let whole = matches!(request.scope, flow::Scope::All);
+        if whole && request.after.is_none() {
+            state.given = Given::default();
+        }
         if state.misfortune(0.03) {
             return Err(cut("the warehouse is not there"));
         }
@@ -67,8 +72,12 @@ impl Source for SimSource {
         let opening =
             Opening { schema: schema(), clock: Watermark(now), duplicates: duplicates.into() };
         let universe = Arc::clone(&self.0);
-        let rows = rows.into();
-        Ok(Box::new(SimRead { universe, opening, rows, by_watermark, cut_after }))
+        let asked = matches!(request.scope, flow::Scope::Keys(_));
+        let rows = match state.is(Sabotage::SeesNobody) && asked {
+            true => VecDeque::new(),
+            false => rows.into(),
+        };
+        Ok(Box::new(SimRead { universe, opening, rows, by_watermark, cut_after, whole }))
     }
 }
 
@@ -78,6 +87,8 @@ struct SimRead {
     rows: VecDeque<Row>,
     by_watermark: bool,
     cut_after: Option<usize>,
+    /// It is a read of everything.
+    whole: bool,
 }
 
 #[async_trait]
@@ -92,7 +103,8 @@ impl Read for SimRead {
         if let Some(left) = &mut self.cut_after {
             if *left == 0 {
                 state.note(format_args!("cuts the read"));
-                return match state.is(Sabotage::CutLooksClean) {
+                let clean = state.is(Sabotage::CutLooksClean) || state.is(Sabotage::SeesNobody);
+                return match clean {
                     true => Ok(None),
                     false => Err(cut("the connection was cut")),
                 };
@@ -102,10 +114,16 @@ impl Read for SimRead {
         let rows = self.rows.len().min(state.weather.page_rows);
         if rows == 0 {
             state.read_ended = true;
+            if self.whole {
+                state.complete = Some(state.given.clone());
+            }
             return Ok(None);
         }
         state.rows_given += rows as u64;
         let rows: Vec<Row> = self.rows.drain(..rows).collect();
+        if self.whole {
+            state.given.add(&rows);
+        }
         let last = rows.last().and_then(|row| row.position(self.by_watermark));
         Ok(Some(Batch { rows: to_arrow(&rows), faults: Vec::new(), last }))
     }

@@ -79,6 +79,16 @@ impl Memory {
         self.unconfirmed.keys().any(|(unconfirmed, _)| unconfirmed == key)
     }
 
+    /// Rows with this record id.
+    pub(crate) fn holders<'a>(&'a self, id: &'a str) -> impl Iterator<Item = (&'a Key, &'a Entry)> {
+        let rows = self.ledger.iter().map(|(key, (_, entry))| (key, entry));
+        rows.filter(move |(_, entry)| entry.remote_id.as_deref() == Some(id))
+    }
+
+    pub(crate) fn holder<'a>(&'a self, id: &'a str) -> Option<&'a Key> {
+        self.holders(id).next().map(|(key, _)| key)
+    }
+
     pub(crate) fn open_keys(&self) -> BTreeSet<Key> {
         self.rejects.keys().flatten().cloned().collect()
     }
@@ -309,8 +319,14 @@ impl Store for SimStore {
     }
 
     async fn to_confirm(&self, _sync: &str, at: i64, rows_max: usize) -> Result<Vec<Unconfirmed>> {
-        let due = |row: &Unconfirmed| row.confirm_after <= at;
-        let mut rows = self.look("to_confirm", |memory| memory.rows_unconfirmed(due)).await?;
+        let look = |memory: &Memory| {
+            let later = |row: &Unconfirmed| row.confirm_after > at;
+            let later = memory.rows_unconfirmed(later);
+            memory.rows_unconfirmed(|row| {
+                row.confirm_after <= at && later.iter().all(|later| later.key != row.key)
+            })
+        };
+        let mut rows = self.look("to_confirm", look).await?;
         rows.truncate(rows_max);
         Ok(rows)
     }

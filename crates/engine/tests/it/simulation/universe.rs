@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::oracle::{Content, TAGS};
+use super::removals::Given;
 use super::store::Memory;
 use super::table::Table;
 use super::vendor::Vendor;
@@ -77,6 +78,8 @@ pub(crate) enum Sabotage {
     HidesJobIds,
     /// The store forgets the jobs of an owner whose lease was taken over.
     ForgetsJobs,
+    /// The source says that a read which was cut is complete, and that nobody is there who is asked for by key.
+    SeesNobody,
     /// Every rename is done as if the record were new.
     RenamesDouble,
 }
@@ -103,6 +106,9 @@ pub(crate) struct State {
     pub(crate) rows_given: u64,
     /// Whether the newest read came to its clean end.
     pub(crate) read_ended: bool,
+    /// What the read of everything in progress has given, and what the newest one that ended cleanly had.
+    pub(crate) given: Given,
+    pub(crate) complete: Option<Given>,
     /// Runs that have ended, however.
     pub(crate) ended_runs: BTreeSet<String>,
     pub(crate) journal: Vec<String>,
@@ -125,7 +131,10 @@ impl Universe {
         let state = State {
             dice,
             table: Table::new(weather.lag_micros),
-            vendor: Vendor::default(),
+            vendor: match weather.mirror {
+                Some(_) => Vendor::default().with_others(),
+                None => Vendor::default(),
+            },
             memory: Memory::default(),
             contents: HashMap::new(),
             matches: HashMap::new(),
@@ -137,6 +146,8 @@ impl Universe {
             dies_at: None,
             rows_given: 0,
             read_ended: false,
+            given: Given::default(),
+            complete: None,
             ended_runs: BTreeSet::new(),
             journal: Vec::new(),
             breaches: Vec::new(),

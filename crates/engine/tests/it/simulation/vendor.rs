@@ -10,13 +10,14 @@ use flow::arrow::array::AsArray;
 use flow::arrow::datatypes::Int64Type;
 use flow::{
     Attribution, Destination, Error, Field, FieldKind, KeepsJobs, Key, Limits, Mode, NullRule,
-    ObjectSchema, Outcome, Receipt, Result, WriteBatch,
+    ObjectSchema, Outcome, Receipt, Removal, Result, WriteBatch,
 };
 use tokio::time::Instant;
 
 use super::jobs::{self, VendorJob};
 use super::mishap::{Answer, Applied, Plan};
 use super::oracle::Content;
+use super::removals::{self, Removing};
 use super::universe::{POISON, REFUSED, Sabotage, State, UNREACHABLE, Universe};
 use super::weather::Season;
 use super::writers;
@@ -72,6 +73,8 @@ impl Vendor {
 pub(crate) struct Sent {
     pub(crate) content: Content,
     pub(crate) record_id: Option<String>,
+    /// Its row left the model.
+    pub(crate) removing: Option<Removing>,
 }
 
 pub(crate) struct SimDestination(pub(crate) Arc<Universe>);
@@ -108,6 +111,7 @@ impl Destination for SimDestination {
             attribution: Attribution::EchoedId,
             null_rule: NullRule::EmptyString,
             renames: state.weather.renames,
+            removals: &[Removal::Delete, Removal::Update],
             apply_max: state.weather.apply_max(),
             jobs: state.weather.jobs.map(|jobs| jobs.limits),
             ..Limits::LEAST
@@ -135,7 +139,8 @@ impl Destination for SimDestination {
             return jobs::write(&self.0, batch, journal.as_ref()).await;
         }
         self.0.step("write").await;
-        let rows = sent(batch);
+        let removing = removals::removing(&self.0.lock(), batch);
+        let rows = removing.unwrap_or_else(|| sent(batch));
         let run = batch.run_id.to_string();
         let lingers = {
             let state = self.0.lock();
@@ -189,6 +194,7 @@ pub(crate) fn sent(batch: &WriteBatch) -> Vec<Sent> {
                 tag: text("tag", row),
             },
             record_id: batch.record_ids.get(row).cloned(),
+            removing: None,
         })
         .collect()
 }
@@ -273,6 +279,7 @@ pub(crate) fn watch(state: &mut State, rows: &[Sent], run: &str) -> BTreeSet<Str
     if state.ended_runs.contains(run) {
         state.breach("D5: a call of a run that has ended".to_owned());
     }
+    removals::check(state, rows);
     let mut tokens = BTreeSet::new();
     for row in rows {
         let key = row.content.row;
@@ -331,7 +338,10 @@ pub(crate) fn apply(state: &mut State, rows: &[Sent], applied: &Applied) -> Resu
         .map(|(index, row)| match applied.takes(index, rows.len()) {
             true => {
                 let id = row.record_id.as_deref().filter(|_| !doubles);
-                vendor.upsert(&row.content, id)
+                match row.removing {
+                    Some(what) => vendor.remove(row, what),
+                    None => vendor.upsert(&row.content, id),
+                }
             }
             false => Outcome::Unknown { reason: "not in the answer" },
         })

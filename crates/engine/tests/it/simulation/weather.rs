@@ -5,6 +5,7 @@ use std::time::Duration;
 use engine::{RetryPolicy, SpoolLimits};
 
 use super::jobs::JobWeather;
+use super::removals::MirrorWeather;
 
 /// What the histories of a test have in common.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +18,8 @@ pub(crate) enum Season {
     LateApplies,
     /// As `Mixed`, and a new owner runs beside one whose lease was taken over.
     TwoOwners,
+    /// As `Mixed`, by a mirror that reads everything in every run.
+    Mirror,
 }
 
 /// The conditions of one history.
@@ -46,6 +49,8 @@ pub(crate) struct Weather {
     pub(crate) late_ms: u64,
     /// How the vendor takes jobs, where it does.
     pub(crate) jobs: Option<JobWeather>,
+    /// What becomes of rows that leave.
+    pub(crate) mirror: Option<MirrorWeather>,
 }
 
 impl Weather {
@@ -66,7 +71,7 @@ impl Weather {
             false => SpoolLimits::default(),
         };
         let gentle = season == Season::Gentle;
-        Self {
+        let weather = Self {
             season,
             storm: if gentle { 0.0 } else { storms[dice.usize(0..storms.len())] },
             lag_micros: dice.i64(1..=5) * 1_000_000,
@@ -91,6 +96,14 @@ impl Weather {
                 &mut dice,
                 if season == Season::LateApplies { 60_000 } else { 150 },
             ),
+            mirror: None,
+        };
+        if season != Season::Mirror {
+            return weather;
         }
+        // Few keys, so that the order of their numbers is that of their texts.
+        let keys = 4 + weather.keys % 6;
+        let mirror = Some(MirrorWeather::draw(seed));
+        Self { snapshot: true, keys, jobs: None, mirror, ..weather }
     }
 }
