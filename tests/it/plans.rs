@@ -161,3 +161,27 @@ async fn a_run_that_would_empty_a_field_of_everybody_is_stopped_with_its_name() 
     project.run().await.exits(0).balances();
     project.converged(&[]).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mirror_is_stopped_with_what_the_gone_rows_had_in_common_and_goes_on_by_a_plan() {
+    let project = Project::new().await;
+    project.insert(0, 90).await;
+    let mirror = SYNC.replace("mode: upsert", "mode: mirror\nremoved: { action: delete }");
+    let guards = "guards: { max_removed: 5%, max_removed_floor: 5 }\n";
+    let watermark = "method: watermark, column: updated_at, lag: 5m";
+    let sync = mirror.replace(watermark, "method: snapshot");
+    project.write("syncs/people.yml", &format!("{sync}{guards}"));
+    project.run().await.exits(0);
+    project.database.execute("delete from people where plan = 'free'").await;
+    let writes = project.writes().await;
+    let run = project.outflow(&["run", "--all"]).await.exits(4);
+    assert!(run.stdout.contains("all 30 gone rows have plan_tier = Free"), "{}", run.stdout);
+    assert!(run.stderr.contains("G003"), "{}", run.stderr);
+    plan(&project, &["--out", "plan.outflow"]).await;
+    project.outflow(&["apply", "plan.outflow"]).await.exits(4);
+    assert_eq!(project.writes().await, writes, "nothing was sent");
+    let applied =
+        project.outflow(&["apply", "plan.outflow", "--allow", "max_removed", "--output", "json"]);
+    let applied = only(&applied.await.exits(0).summary());
+    assert_eq!(applied["counts"]["removed"], 30);
+}

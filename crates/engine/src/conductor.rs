@@ -18,6 +18,7 @@ use crate::batch::{Batcher, Call};
 use crate::deliver::{Caller, Delivery};
 use crate::diff::Resend;
 use crate::gone::write_mode;
+use crate::groups::Groups;
 use crate::hold::Hold;
 use crate::intake::{Chunk, Facts, Mapping, Reading, Slot, task_lost};
 use crate::outcome::Outcome;
@@ -90,6 +91,8 @@ pub(crate) struct Conductor<'a> {
     pub(crate) left: u64,
     /// The rows whose records that plan removes.
     pub(crate) removals: Option<Removals>,
+    /// Values that groups of rows share, where they are remembered.
+    pub(crate) groups: Option<Groups>,
     /// Calls that wait until it is known who left the model.
     pub(crate) hold: Hold,
     /// The state had unconfirmed rows when the run began.
@@ -179,6 +182,7 @@ impl<'a> Conductor<'a> {
             picker: None,
             left: 0,
             removals: None,
+            groups: None,
             hold: Hold::default(),
             had_unconfirmed: false,
             confirming: false,
@@ -219,6 +223,7 @@ impl<'a> Conductor<'a> {
             }
         }
         self.remember_doubts().await?;
+        self.groups = Groups::of(self.sync, self.ports.store.as_ref()).await?;
         self.resume_jobs(watch).await?;
         if removes && weighed.is_none() && self.removals.is_none() {
             self.hold(&pages).await?;
@@ -426,7 +431,8 @@ impl<'a> Conductor<'a> {
         let now = self.ports.clock.now_micros();
         let mut settled = self.settler.take(&self.run_id, now);
         let watermark = settled.commit.watermark.as_ref().map(|stored| stored.watermark);
-        let commit = std::mem::take(&mut settled.commit);
+        let mut commit = std::mem::take(&mut settled.commit);
+        commit.payloads.extend(self.groups.as_mut().and_then(Groups::news));
         let began = Instant::now();
         let result = self.ports.store.commit(self.lease, commit).await;
         let metrics = &self.ports.metrics;

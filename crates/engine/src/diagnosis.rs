@@ -10,11 +10,11 @@ use flow::text_at;
 use crate::Sync;
 
 /// A column with more values than this tells too much, or nothing.
-const VALUES_MAX: usize = 32;
+pub(crate) const VALUES_MAX: usize = 32;
 /// So many rows must share a value on average before the column counts as one of groups, not of individuals.
 const ROWS_PER_VALUE_MIN: u64 = 4;
 /// Longer values are prose, or names of individuals.
-const VALUE_BYTES_MAX: usize = 60;
+pub(crate) const VALUE_BYTES_MAX: usize = 60;
 /// So large a part of the rows in question is worth a word.
 const SHARE_MIN: f64 = 0.75;
 /// Their part must exceed the part among all rows by so much.
@@ -46,12 +46,10 @@ pub(crate) enum About {
     Invalid,
     /// It is a reject for any reason.
     Refused,
-    /// It left the model.
-    Removed,
 }
 
 /// Kinds of [`About`].
-const KINDS: usize = 5;
+const KINDS: usize = 4;
 
 /// How often something was seen: among all rows, and among those in question.
 type Seen = (u64, [u64; KINDS]);
@@ -73,17 +71,7 @@ pub(crate) struct Diagnosis {
 impl Diagnosis {
     /// Looks away from keys, match values and what the sync keeps private.
     pub(crate) fn new(sync: &Sync) -> Self {
-        let matched = sync.match_on.iter().flat_map(|(field, column)| [field, column]);
-        let hidden = sync.model.primary_key.iter().chain(matched).chain(&sync.private);
-        let private_sources = sync
-            .mappings
-            .iter()
-            .filter(|(field, _)| sync.private.iter().any(|private| private == field));
-        let sources = private_sources.filter_map(|(_, mapping)| match &mapping.origin {
-            transform::Origin::Column(column) => Some(column),
-            _ => None,
-        });
-        Self { hidden: hidden.chain(sources).cloned().collect(), ..Self::default() }
+        Self { hidden: hidden(sync), ..Self::default() }
     }
 
     /// Whether every row of the model was seen.
@@ -133,20 +121,14 @@ impl Diagnosis {
             }
             for (value, (everywhere, seen)) in counted {
                 let rows = seen[why as usize];
-                let share = rows as f64 / all.max(1) as f64;
                 let everywhere = match self.whole {
                     true => *everywhere as f64 / self.rows.max(1) as f64,
                     false => 0.0,
                 };
-                let above = share - everywhere;
-                if all > 1 && share >= SHARE_MIN && above >= ABOVE_ALL_MIN {
-                    let value = Some(value.clone());
-                    values.push((above, Common { name: name.clone(), value, rows, of: all }));
-                }
+                values.extend(telling((name, value), (rows, all), everywhere));
             }
         }
-        values.sort_by(|one, other| other.0.total_cmp(&one.0).then(one.1.name.cmp(&other.1.name)));
-        found.extend(values.into_iter().map(|(_, common)| common));
+        found.extend(most_telling(values));
         found.truncate(SAID_MAX);
         found
     }
@@ -164,6 +146,42 @@ impl Diagnosis {
             .into_iter()
             .collect()
     }
+}
+
+/// Columns and fields that no report looks at: keys, match values, and what the sync keeps private.
+pub(crate) fn hidden(sync: &Sync) -> Vec<String> {
+    let matched = sync.match_on.iter().flat_map(|(field, column)| [field, column]);
+    let hidden = sync.model.primary_key.iter().chain(matched).chain(&sync.private);
+    let private_sources = sync
+        .mappings
+        .iter()
+        .filter(|(field, _)| sync.private.iter().any(|private| private == field));
+    let sources = private_sources.filter_map(|(_, mapping)| match &mapping.origin {
+        transform::Origin::Column(column) => Some(column),
+        _ => None,
+    });
+    hidden.chain(sources).cloned().collect()
+}
+
+/// A value that `rows` of `all` rows in question have, if that says something: most have it, and clearly more of them
+/// than `everywhere`.
+pub(crate) fn telling(
+    (name, value): (&str, &str),
+    (rows, all): (u64, u64),
+    everywhere: f64,
+) -> Option<(f64, Common)> {
+    let share = rows as f64 / all.max(1) as f64;
+    let above = share - everywhere;
+    let says = all > 1 && share >= SHARE_MIN && above >= ABOVE_ALL_MIN;
+    let value = Some(value.to_owned());
+    says.then(|| (above, Common { name: name.to_owned(), value, rows, of: all }))
+}
+
+/// The most telling first, and not too many.
+pub(crate) fn most_telling(mut found: Vec<(f64, Common)>) -> Vec<Common> {
+    found.sort_by(|one, other| other.0.total_cmp(&one.0).then(one.1.name.cmp(&other.1.name)));
+    found.truncate(SAID_MAX);
+    found.into_iter().map(|(_, common)| common).collect()
 }
 
 /// Whether values of this type can name a group. Numbers with fractions and moments do not.

@@ -8,10 +8,12 @@ use crate::absent::{Absent, Seen};
 use crate::gone::{Standing, standing};
 use crate::intake::Chunk;
 use crate::weigh::{Beholder, Scale};
-use crate::{Removed, Sync};
+use crate::{Remember, Removed, Sync};
 
 /// Rows looked at in one go.
 const PAGE_ROWS: usize = 10_000;
+/// Rows that are looked at for what they have in common.
+const GONE_MAX: usize = 100_000;
 /// Keys shown.
 const SAMPLES: usize = 3;
 
@@ -26,6 +28,8 @@ pub(crate) struct Left {
     pub(crate) ignored: u64,
     /// Rows whose record cannot be removed.
     pub(crate) failed: u64,
+    /// The rows whose record would be removed, where a guard may ask what they have in common; at most [`GONE_MAX`].
+    pub(crate) gone: HashSet<Key>,
     /// Some of the rows whose record would be removed.
     pub(crate) samples: Vec<Key>,
     /// The read was complete and had no row.
@@ -38,6 +42,8 @@ pub(crate) struct Noted {
     removed: Option<Removed>,
     /// The read is of every row.
     whole: bool,
+    /// Somebody may ask what the rows have in common.
+    compared: bool,
     seen: Seen,
     /// Rows that say that they left, and rows of the log that are not there.
     said: HashSet<Key>,
@@ -48,7 +54,9 @@ pub(crate) struct Noted {
 impl Noted {
     pub(crate) fn new(sync: &Sync, whole: bool) -> Self {
         let (said, released) = (HashSet::new(), HashSet::new());
-        Self { removed: sync.removed.clone(), whole, seen: Seen::default(), said, released }
+        let compared = sync.remember() != Remember::Nothing;
+        let (removed, seen) = (sync.removed.clone(), Seen::default());
+        Self { removed, whole, compared, seen, said, released }
     }
 
     /// A batch of the read, and rows whose record one of its rows takes.
@@ -140,7 +148,10 @@ impl Noted {
             left.due += 1;
             beholder.behold_gone(&key, &entry)?;
             if left.samples.len() < SAMPLES {
-                left.samples.push(key);
+                left.samples.push(key.clone());
+            }
+            if self.compared && left.gone.len() < GONE_MAX {
+                left.gone.insert(key);
             }
         }
         Ok(())

@@ -16,6 +16,7 @@ mod diff;
 mod doubt;
 mod follow;
 mod gone;
+mod groups;
 mod guard;
 mod hold;
 mod intake;

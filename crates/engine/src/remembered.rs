@@ -89,10 +89,14 @@ impl LastPayload {
     }
 }
 
+/// The fields in `bytes` by the hash of their names, whatever payload they are about.
+pub(crate) fn fields(bytes: &[u8]) -> impl Iterator<Item = (u32, Before)> {
+    bytes.get(16..).and_then(LastPayload::read).unwrap_or_default().0.into_iter()
+}
+
 /// Filled fields in `bytes`, whatever payload they are about.
 pub(crate) fn filled(bytes: &[u8]) -> u64 {
-    let fields = bytes.get(16..).and_then(LastPayload::read).unwrap_or_default();
-    fields.0.values().filter(|before| before.is_filled()).count() as u64
+    fields(bytes).filter(|(_, before)| before.is_filled()).count() as u64
 }
 
 /// What to remember of a row; `None` where the sync remembers nothing.
@@ -128,7 +132,8 @@ pub(crate) fn of_row(
     Some(bytes)
 }
 
-fn name_hash(name: &str) -> u32 {
+/// Stands for a field's name.
+pub(crate) fn name_hash(name: &str) -> u32 {
     xxh3_64(name.as_bytes()) as u32
 }
 

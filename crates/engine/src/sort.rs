@@ -251,6 +251,9 @@ impl Conductor<'_> {
                 Verdict::Conflict => self.refuse(conflict(key.clone()), Some(prior)),
                 Verdict::Send => {
                     send.push(index as u32);
+                    if let Some(groups) = &mut self.groups {
+                        groups.see(&mapped.payload, index);
+                    }
                     rows.push(Row {
                         range: 0,
                         key: key.clone(),

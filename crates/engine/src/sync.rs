@@ -164,11 +164,12 @@ pub enum Remember {
 }
 
 impl Sync {
-    /// What is remembered, since it is asked for or since a guard counts by it.
+    /// What is remembered, since it is asked for, or since a guard counts by it or says by it what rows had.
     pub(crate) fn remember(&self) -> Remember {
-        match self.guards.max_null_out {
-            Some(_) => self.delivery.remember.max(Remember::Fields),
-            None => self.delivery.remember,
+        let removals = self.guards.max_removed.is_some() && self.removed.is_some();
+        match self.guards.max_null_out.is_some() || removals {
+            true => self.delivery.remember.max(Remember::Fields),
+            false => self.delivery.remember,
         }
     }
 }

@@ -9,8 +9,10 @@ use tokio_util::task::AbortOnDropHandle;
 use transform::{Mapped, RunMeta};
 
 use crate::before::Past;
-use crate::diagnosis::Diagnosis;
+use crate::diagnosis::{Common, Diagnosis};
 use crate::diff::{self, Verdict};
+use crate::groups::{self, Groups};
+use crate::guard::Guard;
 use crate::intake::{Chunk, Facts, Mapping, Reading};
 use crate::known::Known;
 use crate::left::Noted;
@@ -223,6 +225,7 @@ impl Scale<'_> {
             + weight.renamed.div_ceil(rows_per_call)
             + weight.left.due.div_ceil(rows_per_call);
         weight.diagnosis.whole(whole);
+        weight.gone_common = self.gone_common(&weight).await?;
         Ok(Ended::Complete(Box::new(weight), Kept { spool, facts }))
     }
 
@@ -337,7 +340,7 @@ impl Scale<'_> {
         loop {
             let store = &self.ports.store;
             let page = store.payloads_after(&self.sync.name, after.as_ref(), PAGE_ROWS).await?;
-            rows += page.len() as u64;
+            rows += page.iter().filter(|(key, _)| groups::is_row(key)).count() as u64;
             filled += page.iter().map(|(_, bytes)| remembered::filled(bytes)).sum::<u64>();
             let last = page.len() < PAGE_ROWS;
             after = page.into_iter().next_back().map(|(key, _)| key);
@@ -347,6 +350,19 @@ impl Scale<'_> {
                 let each = values as f64 / seen.max(1) as f64;
                 return Ok(filled + (blank * each).round() as u64);
             }
+        }
+    }
+
+    /// What the rows that left have in common, where there are too many of them.
+    async fn gone_common(&self, weight: &Weight) -> Result<Vec<Common>> {
+        let rulings = weight.rulings(self.sync);
+        if !rulings.iter().any(|ruling| ruling.stopped && ruling.guard == Guard::MaxRemoved) {
+            return Ok(Vec::new());
+        }
+        let store = self.ports.store.as_ref();
+        match Groups::of(self.sync, store).await? {
+            Some(groups) => groups.common(store, (&self.sync.name, &weight.left.gone)).await,
+            None => Ok(Vec::new()),
         }
     }
 

@@ -62,6 +62,8 @@ pub(crate) struct Weight {
     pub(crate) conflicts: u64,
     /// Known rows that left the model.
     pub(crate) left: Left,
+    /// What they have in common, where a guard stops.
+    pub(crate) gone_common: Vec<Common>,
     /// Filled values that would be emptied, and filled values as last acknowledged.
     pub(crate) emptied: u64,
     pub(crate) filled: u64,
@@ -95,7 +97,7 @@ impl Weight {
     /// What the rows that a guard stops have in common.
     pub(crate) fn common(&self, guard: Guard) -> Vec<Common> {
         let about = match guard {
-            Guard::MaxRemoved => About::Removed,
+            Guard::MaxRemoved => return self.gone_common.clone(),
             Guard::MaxChanged => About::Changed,
             Guard::MaxNullOut => About::Emptied,
             Guard::MaxRejected => About::Refused,

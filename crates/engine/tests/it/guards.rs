@@ -270,3 +270,28 @@ async fn more_changes_than_wait_in_memory_are_sent_and_the_removals_refused() {
     let counts = failure.report.unwrap().run.counts;
     assert_eq!((counts.updated, counts.parked, counts.gone_waiting), (300, 0, 100));
 }
+
+#[tokio::test(start_paused = true)]
+async fn rows_that_left_are_told_by_what_they_had_in_common() {
+    // Nothing of them is in the model any more; what is remembered is a hash per field, and values that many rows share.
+    let mut rows = people(0..100);
+    for row in &mut rows {
+        row.name = if row.id % 5 == 0 { "Lyon" } else { "Oslo" }.to_owned();
+    }
+    let mut world = World::mirror(rows, delete());
+    world.sync.guards =
+        Guards { max_removed: Some(0.02), max_removed_floor: 3, ..Guards::default() };
+    world.run().await.unwrap();
+    let gone: Vec<i64> = (0..100).filter(|id| id % 5 == 0).chain([1]).collect();
+    world.leave(&gone);
+    let (_, ruling) = stopped(&world, Guard::MaxRemoved).await;
+    let said: Vec<_> =
+        ruling.common.iter().map(|c| (c.name.as_str(), c.value.as_deref())).collect();
+    assert_eq!(said, [("name", Some("Lyon"))]);
+    assert_eq!((ruling.common[0].rows, ruling.common[0].of), (20, 21));
+    // What is private is neither said nor remembered.
+    world.sync.private = vec!["name".to_owned()];
+    world.store.memory().payloads.retain(|key, _| !key.as_str().contains("groups"));
+    let (_, ruling) = stopped(&world, Guard::MaxRemoved).await;
+    assert_eq!(ruling.common, []);
+}
