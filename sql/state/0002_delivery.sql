@@ -117,3 +117,6 @@ CREATE TABLE payloads (
   sum    INTEGER NOT NULL,
   PRIMARY KEY (sync, key)
 ) STRICT, WITHOUT ROWID;
+
+-- Of a parked run: when it can go on.
+ALTER TABLE runs ADD COLUMN wake_at INTEGER;

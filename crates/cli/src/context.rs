@@ -1,10 +1,10 @@
 //! What every command is handed, and what it hands back.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use flow::Clock;
 use flow::metrics::Metrics;
+use flow::{Clock, Destination};
 use indicatif::MultiProgress;
 
 use crate::args::Global;
@@ -16,6 +16,9 @@ use crate::summary::SyncSummary;
 
 /// Time between two lines of progress where there is no terminal.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Longest time for giving a quota back at the end.
+const LEAVE_MAX: Duration = Duration::from_secs(2);
 
 /// What every command is handed.
 #[derive(Debug, Clone)]
@@ -30,6 +33,36 @@ pub(crate) struct Context {
     pub clock: Arc<dyn Clock>,
     /// The progress bars, so that log lines go around them.
     pub bars: MultiProgress,
+    /// Destinations opened so far.
+    pub opened: Opened,
+}
+
+/// Destinations that hold part of a quota; it is given back at the end.
+#[derive(Clone, Default)]
+pub(crate) struct Opened(Arc<Mutex<Vec<Arc<dyn Destination>>>>);
+
+impl std::fmt::Debug for Opened {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Opened")
+    }
+}
+
+impl Opened {
+    /// One more.
+    pub(crate) fn push(&self, destination: &Arc<dyn Destination>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(destination));
+    }
+
+    /// Gives back what they hold of their quotas, so that nobody waits until it lapses.
+    pub(crate) async fn leave(&self) {
+        let all = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        for destination in all {
+            if let Some(keeper) = destination.keeps_quota() {
+                // What is not given back in time lapses by itself.
+                let _ = tokio::time::timeout(LEAVE_MAX, keeper.leave()).await;
+            }
+        }
+    }
 }
 
 impl Context {

@@ -18,6 +18,8 @@ pub const LEASE: u8 = 5;
 pub const USAGE: u8 = 64;
 /// The warehouse or the destination cannot be reached (`EX_UNAVAILABLE`).
 pub const UNREACHABLE: u8 = 69;
+/// The destination's quota is used up: the sync is parked and has not failed (`EX_TEMPFAIL`).
+pub const PARKED: u8 = 75;
 /// Credentials or permissions are refused (`EX_NOPERM`).
 pub const CREDENTIALS: u8 = 77;
 /// The project files are wrong (`EX_CONFIG`).
@@ -41,6 +43,11 @@ pub const TABLE: &[(u8, &str, &str)] = &[
         "the warehouse or the destination cannot be reached",
         "outflow doctor, run again",
     ),
+    (
+        PARKED,
+        "parked: the destination's quota is used up",
+        "run again after the wake-up time; before it, a run ends at once",
+    ),
     (CREDENTIALS, "credentials or permissions are refused", "outflow doctor, then mend them"),
     (CONFIG, "the project files are wrong", "outflow validate"),
     (
@@ -55,6 +62,7 @@ pub const TABLE: &[(u8, &str, &str)] = &[
 const SEVERITY: &[u8] = &[
     DONE,
     CHANGES,
+    PARKED,
     LEASE,
     REJECTS,
     GUARD,
@@ -75,6 +83,7 @@ pub fn of(kind: Kind) -> u8 {
         Kind::Credentials => CREDENTIALS,
         Kind::Lease => LEASE,
         Kind::Guard => GUARD,
+        Kind::Parked => PARKED,
         Kind::Failed | Kind::Poison | Kind::Row => FAILED,
     }
 }
@@ -121,6 +130,7 @@ mod tests {
             (Kind::Failed, 1),
             (Kind::Lease, 5),
             (Kind::Guard, 4),
+            (Kind::Parked, 75),
         ];
         for (kind, code) in codes {
             assert_eq!(of(kind), code);

@@ -13,7 +13,7 @@ use flow::metrics::Metrics;
 use crate::args::{Cli, Command};
 use crate::clock::SystemClock;
 use crate::commands;
-use crate::context::{Context, Outcome};
+use crate::context::{Context, Opened, Outcome};
 use crate::environment;
 use crate::exit;
 use crate::failure::{Failure, Result};
@@ -81,6 +81,7 @@ fn command(cli: &Cli) -> u8 {
         ),
         clock: Arc::new(SystemClock),
         bars: indicatif::MultiProgress::new(),
+        opened: Opened::default(),
     };
     let started_at = context.clock.now_micros();
     let result = start(cli, &context);
@@ -106,7 +107,11 @@ fn start(cli: &Cli, context: &Context) -> Result<Outcome> {
         .enable_all()
         .build()
         .map_err(|error| Failure::File("the async runtime".to_owned(), error))?;
-    let result = runtime.block_on(commands::run(context, &cli.command));
+    let result = runtime.block_on(async {
+        let result = commands::run(context, &cli.command).await;
+        context.opened.leave().await;
+        result
+    });
     // A blocking call that hangs, as on a dead file system, must not hold the process.
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     result
@@ -118,6 +123,7 @@ pub(crate) fn show(output: &Output, failure: &Failure) {
         return;
     }
     let head = match failure.code() {
+        Some(code) if failure.exit_code() == exit::PARKED => format!("parked[{code}]"),
         Some(code) => format!("error[{code}]"),
         None => "error".to_owned(),
     };

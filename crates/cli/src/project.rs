@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use engine::{Ports, RetryPolicy, SpoolLimits};
-use flow::{Destination, RunStatus, Source, Store};
-use state::Sqlite;
+use flow::{Destination, Lane, RunStatus, Source, Store};
+use state::{QuotaFile, Sqlite};
 
 use crate::args::Selection;
 use crate::config::{self, CheckedSync, Connection, Kind};
@@ -23,6 +23,8 @@ pub(crate) struct Project {
     checked: config::Project,
     /// Connections opened so far. Syncs share them, since the limits of a destination hold for its account.
     opened: Mutex<HashMap<String, Opened>>,
+    /// Whose requests these are.
+    lane: Lane,
 }
 
 /// An open connection.
@@ -44,9 +46,15 @@ impl Project {
         // A scheduler may only be able to set OUTFLOW_ENV to nothing, not to leave it out.
         let chosen = global.env.as_deref().filter(|name| !name.is_empty());
         match config::load(&global.project_dir, chosen, &environment::var) {
-            Ok(checked) => Ok(Self { checked, opened: Mutex::default() }),
+            Ok(checked) => Ok(Self { checked, opened: Mutex::default(), lane: Lane::Live }),
             Err(report) => Err(shown(context, &report)),
         }
+    }
+
+    /// Its requests give way to those of the live lane.
+    pub(crate) fn as_backfill(mut self) -> Self {
+        self.lane = Lane::Backfill;
+        self
     }
 
     /// The project's name.
@@ -245,9 +253,15 @@ impl Project {
                 connection: name.to_owned(),
                 options,
                 metrics,
-                clock,
+                clock: Arc::clone(&clock),
             })
-            .map(Opened::Destination),
+            .map(|destination| {
+                context.opened.push(&destination);
+                if let Some(keeper) = destination.keeps_quota() {
+                    keeper.share(Arc::new(QuotaFile::new(self.state_dir(), clock)), self.lane);
+                }
+                Opened::Destination(destination)
+            }),
         }
         .map_err(|error| shown(context, &connection.problem(&error).into()))
     }

@@ -277,6 +277,7 @@ impl<'a> Session<'a> {
             RunStatus::Ok | RunStatus::Partial if report.rejects_above_limit => exit::REJECTS,
             RunStatus::Ok | RunStatus::Partial => exit::DONE,
             RunStatus::Guarded => exit::GUARD,
+            RunStatus::Parked => exit::PARKED,
             RunStatus::Running | RunStatus::Failed | RunStatus::Crashed => exit::FAILED,
         }
     }

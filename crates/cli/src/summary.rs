@@ -24,7 +24,7 @@ pub struct Summary {
     pub outflow: u32,
     /// The command, for example `run`.
     pub command: String,
-    /// `ok`, `changes`, `unchanged`, `partial`, `failed`, `guarded` or `interrupted`.
+    /// `ok`, `changes`, `unchanged`, `partial`, `failed`, `guarded`, `parked` or `interrupted`.
     pub status: String,
     /// What the process exits with.
     pub exit_code: u8,
@@ -46,7 +46,7 @@ pub struct Summary {
 pub struct SyncSummary {
     /// Sync name.
     pub sync: String,
-    /// `ok`, `unchanged`, `changes`, `partial`, `failed`, `guarded`, `interrupted` or `skipped`.
+    /// `ok`, `unchanged`, `changes`, `partial`, `failed`, `guarded`, `parked`, `interrupted` or `skipped`.
     pub status: String,
     /// What the process would exit with if this were the only sync.
     pub exit_code: u8,
@@ -260,6 +260,7 @@ pub(crate) fn status_of(code: u8) -> &'static str {
         exit::CHANGES => "changes",
         exit::REJECTS => "partial",
         exit::GUARD => "guarded",
+        exit::PARKED => "parked",
         exit::INTERRUPTED | exit::TERMINATED => "interrupted",
         _ => "failed",
     }

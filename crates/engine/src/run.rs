@@ -24,6 +24,9 @@ use crate::weigh::{
 };
 use crate::{Ports, Remember, RunFailure, RunOptions, RunReport, Sync, Watch, codes};
 
+/// A parked run is looked at again after so long, where nobody knows when it can go on (in microseconds).
+const WAKE_UNKNOWN: i64 = 3_600_000_000;
+
 /// What one execution does, apart from how.
 pub(crate) struct Job {
     pub(crate) pages: Vec<Page>,
@@ -155,6 +158,7 @@ async fn execute_with(
         ended_at: None,
         counts: RunCounts::default(),
         error: None,
+        wake_at: None,
     };
     ports.store.put_run(lease, &run).await?;
     ports.metrics.lease(&sync.name, true);
@@ -339,6 +343,19 @@ pub(crate) fn meta_of(run: &RunRecord) -> RunMeta {
     RunMeta { id: run.id.clone(), sync: run.sync.clone(), started_at: run.started_at }
 }
 
+/// When a parked run can go on: as the error says, or else as the quota ledger does.
+async fn wake_at(ports: &Ports, error: &Error) -> i64 {
+    let now = ports.clock.now_micros();
+    if let Some(wait) = error.wait() {
+        return now.saturating_add(i64::try_from(wait.as_micros()).unwrap_or(i64::MAX));
+    }
+    let quota = match ports.destination.keeps_quota() {
+        Some(keeper) => keeper.quota().await.unwrap_or_default(),
+        None => flow::Quota::default(),
+    };
+    quota.parked_until.unwrap_or(now.saturating_add(WAKE_UNKNOWN))
+}
+
 /// Writes the run's end and checks its accounting.
 async fn finish(ports: &Ports, lease: &Lease, run: &mut RunRecord, outcome: Outcome) -> Result<()> {
     run.counts = outcome.counts;
@@ -351,12 +368,17 @@ async fn finish(ports: &Ports, lease: &Lease, run: &mut RunRecord, outcome: Outc
     });
     run.status = match &error {
         Some(error) if error.kind() == Kind::Guard => RunStatus::Guarded,
+        Some(error) if error.kind() == Kind::Parked => RunStatus::Parked,
         Some(_) => RunStatus::Failed,
         None if outcome.interrupted => RunStatus::Interrupted,
         None if run.counts.rejected + run.counts.gone_failed > 0 => RunStatus::Partial,
         None => RunStatus::Ok,
     };
     run.error = error.as_ref().map(ToString::to_string);
+    run.wake_at = match &error {
+        Some(error) if error.kind() == Kind::Parked => Some(wake_at(ports, error).await),
+        _ => None,
+    };
     if outcome.unheard
         && let Err(failed) = ports.store.put_unheard(lease, ports.clock.now_micros()).await
     {

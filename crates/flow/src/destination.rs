@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::{Code, JobLimits, Journal, KeepsJobs, Payload, ReadsBack, Result};
+use crate::{Code, JobLimits, Journal, KeepsJobs, KeepsQuota, Payload, ReadsBack, Result};
 
 /// What a sync does at its destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
@@ -311,6 +311,11 @@ pub trait Destination: Send + Sync {
 
     /// Finding jobs of earlier runs again, where the destination works by jobs ([`Limits::jobs`]).
     fn keeps_jobs(&self) -> Option<&dyn KeepsJobs> {
+        None
+    }
+
+    /// Its account's limits, where its requests are kept within them.
+    fn keeps_quota(&self) -> Option<&dyn KeepsQuota> {
         None
     }
 }

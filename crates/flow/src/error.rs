@@ -27,6 +27,8 @@ pub enum Kind {
     Row,
     /// A guard stopped the run before anything was sent (exit 4).
     Guard,
+    /// The destination's quota is used up for long: the sync waits for it and has not failed (exit 75).
+    Parked,
 }
 
 /// Whether the same call may be made again. Only `engine/retry.rs` acts on it.
@@ -51,6 +53,7 @@ struct Inner {
     remedy: Option<String>,
     retry: Retry,
     ambiguous: bool,
+    wait: Option<Duration>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -64,6 +67,7 @@ impl Error {
                 remedy: None,
                 retry: Retry::Never,
                 ambiguous: false,
+                wait: None,
                 source: None,
             }),
         }
@@ -87,6 +91,13 @@ impl Error {
     #[must_use]
     pub fn ambiguous(mut self) -> Self {
         self.inner.ambiguous = true;
+        self
+    }
+
+    /// Says after how long the same can be tried with success, for an error of kind [`Kind::Parked`].
+    #[must_use]
+    pub fn with_wait(mut self, wait: Duration) -> Self {
+        self.inner.wait = Some(wait);
         self
     }
 
@@ -123,6 +134,11 @@ impl Error {
     /// Whether trying again may help.
     pub fn retry(&self) -> Retry {
         self.inner.retry
+    }
+
+    /// After how long the same can be tried with success, where that is known.
+    pub fn wait(&self) -> Option<Duration> {
+        self.inner.wait
     }
 
     /// Whether the call may have been applied although no clean answer came.

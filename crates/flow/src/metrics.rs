@@ -157,8 +157,8 @@ const QUERY_BUCKETS: &[f64] = &[0.01, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 180
 const COMMIT_BUCKETS: &[f64] = &[0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0];
 
 /// Statuses of a finished run in the `outflow_sync_status` state set.
-const STATUSES: [RunStatus; 4] =
-    [RunStatus::Ok, RunStatus::Partial, RunStatus::Failed, RunStatus::Guarded];
+const STATUSES: [RunStatus; 5] =
+    [RunStatus::Ok, RunStatus::Partial, RunStatus::Failed, RunStatus::Guarded, RunStatus::Parked];
 
 impl Metrics {
     /// A fresh set, with the version of this build.

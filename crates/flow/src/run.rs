@@ -118,6 +118,8 @@ pub enum RunStatus {
     Failed,
     /// A guard stopped the run before anything was sent.
     Guarded,
+    /// The destination's quota is used up: what is left waits for the run's wake-up time.
+    Parked,
     /// Stopped by a signal, after a clean drain.
     Interrupted,
     /// The process ended without finishing the run.
@@ -133,6 +135,7 @@ impl RunStatus {
             Self::Partial => "partial",
             Self::Failed => "failed",
             Self::Guarded => "guarded",
+            Self::Parked => "parked",
             Self::Interrupted => "interrupted",
             Self::Crashed => "crashed",
         }
@@ -158,4 +161,6 @@ pub struct RunRecord {
     pub counts: RunCounts,
     /// The error it stopped on: code and message.
     pub error: Option<String>,
+    /// Of a parked run: when it can go on, in microseconds since 1970 UTC.
+    pub wake_at: Option<i64>,
 }

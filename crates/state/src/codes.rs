@@ -199,6 +199,27 @@ pub static E3030_NO_SUCH_JOB: Code = Code {
     remedy: "run again, and report it",
 };
 
+/// The quota ledger cannot be used.
+pub static E3070_QUOTA_FILE: Code = Code {
+    id: "E3070",
+    kind: Kind::Failed,
+    title: "The quota ledger cannot be used.",
+    cause: "quota.db beside the state cannot be opened, read or written: a missing permission, a full disk, or a process \
+            that was stopped while it held the file. Without it nothing is sent, as processes could pass the account's \
+            limits together.",
+    remedy: "mend the cause and run again; nothing is lost",
+};
+
+/// The quota ledger is damaged.
+pub static E3071_QUOTA_DAMAGED: Code = Code {
+    id: "E3071",
+    kind: Kind::Failed,
+    title: "The quota ledger is damaged.",
+    cause: "quota.db beside the state is not what outflow wrote: something else wrote into it, or the disk returned wrong \
+            bytes. It holds nothing that is not learned again within a window.",
+    remedy: "run again: the file is put aside and begun anew",
+};
+
 /// Anything SQLite says that should not happen.
 pub static E3099_UNEXPECTED: Code = Code {
     id: "E3099",
@@ -230,5 +251,7 @@ pub const CODES: &[&Code] = &[
     &E3020_LEDGER_MISSING,
     &E3021_LEDGER_DAMAGED,
     &E3030_NO_SUCH_JOB,
+    &E3070_QUOTA_FILE,
+    &E3071_QUOTA_DAMAGED,
     &E3099_UNEXPECTED,
 ];

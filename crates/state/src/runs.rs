@@ -14,18 +14,19 @@ const RUNS_KEPT_MAX: u32 = 10_000;
 
 const SELECT: &str = "SELECT runs.id, syncs.name, trigger_kind, status, started_at, ended_at, read_rows, \
      unchanged, created, updated, rejected, parked, requests, retries, error, \
-     gone, removed, gone_waiting, gone_ignored, gone_failed, found_only_by_compare \
+     gone, removed, gone_waiting, gone_ignored, gone_failed, found_only_by_compare, wake_at \
      FROM runs JOIN syncs ON syncs.id = runs.sync";
 
 const TRIGGERS: [Trigger; 4] =
     [Trigger::Manual, Trigger::Schedule, Trigger::Event, Trigger::Backfill];
 
-const STATUSES: [RunStatus; 7] = [
+const STATUSES: [RunStatus; 8] = [
     RunStatus::Running,
     RunStatus::Ok,
     RunStatus::Partial,
     RunStatus::Failed,
     RunStatus::Guarded,
+    RunStatus::Parked,
     RunStatus::Interrupted,
     RunStatus::Crashed,
 ];
@@ -37,16 +38,16 @@ pub(crate) fn put(transaction: &Transaction<'_>, sync: i64, run: &RunRecord) -> 
         .prepare_cached(
             "INSERT INTO runs (id, sync, trigger_kind, status, started_at, ended_at, read_rows, unchanged, \
              created, updated, rejected, parked, requests, retries, error, gone, removed, gone_waiting, \
-             gone_ignored, gone_failed, found_only_by_compare) \
+             gone_ignored, gone_failed, found_only_by_compare, wake_at) \
              VALUES (:id, :sync, :trigger, :status, :started_at, :ended_at, :read, :unchanged, \
              :created, :updated, :rejected, :parked, :requests, :retries, :error, :gone, :removed, \
-             :gone_waiting, :gone_ignored, :gone_failed, :found_only_by_compare) \
+             :gone_waiting, :gone_ignored, :gone_failed, :found_only_by_compare, :wake_at) \
              ON CONFLICT (id) DO UPDATE SET status = :status, ended_at = :ended_at, read_rows = :read, \
              unchanged = :unchanged, created = :created, updated = :updated, rejected = :rejected, \
              parked = :parked, requests = :requests, retries = :retries, error = :error, \
              gone = :gone, removed = :removed, gone_waiting = :gone_waiting, \
              gone_ignored = :gone_ignored, gone_failed = :gone_failed, \
-             found_only_by_compare = :found_only_by_compare WHERE sync = :sync",
+             found_only_by_compare = :found_only_by_compare, wake_at = :wake_at WHERE sync = :sync",
         )
         .and_then(|mut statement| {
             statement.execute(named_params! {
@@ -71,6 +72,7 @@ pub(crate) fn put(transaction: &Transaction<'_>, sync: i64, run: &RunRecord) -> 
                 ":gone_waiting": counts.gone_waiting,
                 ":gone_ignored": counts.gone_ignored,
                 ":gone_failed": counts.gone_failed,
+                ":wake_at": run.wake_at,
             })
         })
         .during(WRITING)?;
@@ -204,6 +206,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<RunRecord> {
             found_only_by_compare: row.get(20)?,
         },
         error: row.get(14)?,
+        wake_at: row.get(21)?,
     })
 }
 

@@ -59,7 +59,7 @@ pub static E2006_THROTTLED: Code = Code {
 /// A daily budget is gone.
 pub static E2007_DAILY_QUOTA: Code = Code {
     id: "E2007",
-    kind: Kind::Failed,
+    kind: Kind::Parked,
     title: "The account's daily quota is used up",
     cause: "The destination counts requests per day and account, and none are left for this process (see `quota_share`).",
     remedy: "Run again after the quota is renewed; rows that have not landed wait and nothing is lost.",
@@ -68,7 +68,7 @@ pub static E2007_DAILY_QUOTA: Code = Code {
 /// A wait that is too long to sit out.
 pub static E2008_WAIT_TOO_LONG: Code = Code {
     id: "E2008",
-    kind: Kind::Failed,
+    kind: Kind::Parked,
     title: "The destination asks for a longer wait than a run sits out",
     cause: "The answer's Retry-After is longer than five minutes, so the run ends instead of holding its lease.",
     remedy: "Run again after that time; rows that have not landed wait and nothing is lost.",
@@ -184,6 +184,16 @@ pub static E2019_BUSY: Code = Code {
     remedy: "Run again later; what landed is remembered.",
 };
 
+/// The ledger that says how much of the account's limits is left.
+pub static E2020_QUOTA_LEDGER: Code = Code {
+    id: "E2020",
+    kind: Kind::Failed,
+    title: "The quota ledger does not answer",
+    cause: "All syncs and processes on one state share the account's limits through a ledger in the state. It could not \
+            be read or written for some seconds, and without it nothing is sent.",
+    remedy: "See the cause; when the disk or the database is well again, run again: nothing is lost.",
+};
+
 /// A row the destination finds invalid.
 pub static R201_INVALID: Code = Code {
     id: "R201",
@@ -288,6 +298,7 @@ pub const CODES: &[&Code] = &[
     &E2017_NOT_OFFERED,
     &E2018_UNEXPECTED,
     &E2019_BUSY,
+    &E2020_QUOTA_LEDGER,
     &E2111_NO_SUCH_API,
     &R201_INVALID,
     &R202_CONFLICT,

@@ -1,79 +1,88 @@
 //! The one place that decides when a request may go out: the account's windows, its daily quota, pauses it asked
-//! for, and how many requests it bears at once (L1).
+//! for, and how many requests it bears at once (L1). All who use the account through one quota ledger decide together.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use flow::metrics::Metrics;
-use flow::{Clock, Error, Result, Retry};
+use flow::{Clock, Error, KeepsQuota, Lane, Quota, QuotaStore, QuotaWindow, Result, Retry};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::codes::{E2007_DAILY_QUOTA, E2008_WAIT_TOO_LONG};
+use crate::codes::E2008_WAIT_TOO_LONG;
+use crate::keeper::{Core, Seat};
 use crate::options::Share;
+use crate::quota::{Alone, Cap};
 use crate::retry_after::{WAIT_MAX, in_words};
-use crate::window::{Reported, Room, Window};
+use crate::rules::{Next, State};
+use crate::slots::{Reported, Slots};
 
-/// After so long without news, one request may ask whether the daily quota is back.
-const DAY_NEWS_MAX: Duration = Duration::from_secs(300);
-
-/// A pause is never taken for longer than this, however absurd the destination's number.
-const PAUSE_MAX: Duration = Duration::from_secs(31 * 86_400);
+/// The name of the limit of requests at once.
+pub(crate) const CONCURRENCY: &str = "concurrency";
 
 /// What a pacer is made of.
 #[derive(Debug)]
 pub struct PacerOptions {
     /// The connection's name; the `destination` label of metrics.
     pub connection: String,
-    /// The window's name in metrics, for example `10s`.
-    pub window: &'static str,
-    /// Length of the window, until the destination reports another.
+    /// Whose limits these are: the same text for everything that uses one account ([`account`]).
+    pub account: String,
+    /// The account's windows. What the destination reports is about the first one.
+    pub windows: Vec<WindowOptions>,
+    /// The part of the windows this connection may use.
+    pub share: Share,
+    /// Most requests at once, of all that use the account.
+    pub in_flight_max: usize,
+    /// Where waiting is counted.
+    pub metrics: Arc<Metrics>,
+    /// For the moment a window is empty again, and a day is over.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// One window of an account.
+#[derive(Debug, Clone, Copy)]
+pub struct WindowOptions {
+    /// Its name in metrics, for example `10s`.
+    pub name: &'static str,
+    /// Its length, until the destination reports another.
     pub length: Duration,
     /// Requests per window, until the destination reports another number.
     pub max: u32,
     /// Whether `max` is the user's own limit, which reports can only lower.
     pub fixed: bool,
-    /// The part of the windows this process may use.
-    pub share: Share,
-    /// Most requests at once.
-    pub in_flight_max: usize,
-    /// Where waiting is counted.
-    pub metrics: Arc<Metrics>,
-    /// For the moment a window is empty again, in metrics.
-    pub clock: Arc<dyn Clock>,
 }
 
-/// Keeps the requests of one process within an account's limits. Shared by everything that sends.
+/// Names an account in the quota ledger: by what it is, where it is, and whose it is. Of what may be secret only a short
+/// hash is kept, which many others share.
+pub fn account(kind: &str, host: &str, credentials: &[&str]) -> String {
+    let mut hash: u32 = 0x811c_9dc5;
+    for byte in credentials.iter().flat_map(|part| part.bytes().chain([0])) {
+        hash = (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
+    }
+    format!("{kind} {host} {hash:08x}")
+}
+
+/// Keeps requests within an account's limits. Shared by everything in a process that sends, and, by its ledger, with
+/// other processes.
 ///
 /// The first request goes out alone: its answer shows what other programs have used of the window.
 #[derive(Debug)]
 pub struct Pacer {
-    connection: String,
-    window: &'static str,
-    metrics: Arc<Metrics>,
-    clock: Arc<dyn Clock>,
-    state: Mutex<State>,
+    core: Arc<Core>,
     /// Whoever holds it is next; the others queue behind in order.
     turn: tokio::sync::Mutex<()>,
-    changed: Notify,
 }
 
-#[derive(Debug)]
-struct State {
-    window: Window,
-    share: Share,
-    day: Option<Day>,
-    paused_until: Option<Instant>,
-    concurrency: Concurrency,
-    first_answered: bool,
-}
-
-/// The daily quota as last reported.
-#[derive(Debug, Clone, Copy)]
-struct Day {
-    limit: u64,
-    remaining: u64,
-    seen: Instant,
+/// The daily quota as an answer reports it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DayQuota {
+    /// Requests a day; 0 where the answer does not say.
+    pub limit: u64,
+    /// Requests left.
+    pub remaining: u64,
+    /// When the quota is renewed, in microseconds since 1970 UTC, where that is known.
+    pub resets_at: Option<i64>,
 }
 
 /// What an answer says about the account's limits.
@@ -81,8 +90,8 @@ struct Day {
 pub struct Signals {
     /// The window.
     pub window: Option<Reported>,
-    /// The daily quota: limit and what remains.
-    pub day: Option<(u64, u64)>,
+    /// The daily quota.
+    pub day: Option<DayQuota>,
     /// Everyone waits for so long.
     pub pause: Option<Duration>,
     /// The destination is overloaded: fewer requests at once.
@@ -94,6 +103,8 @@ pub struct Signals {
 pub struct Permit<'a> {
     pacer: &'a Pacer,
     sent: Instant,
+    /// As many requests are out as may be.
+    full: bool,
     signals: Signals,
 }
 
@@ -106,50 +117,71 @@ impl Permit<'_> {
 
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
-        self.pacer.settle(self.sent, self.signals);
+        self.pacer.core.settle((self.sent, self.full), self.signals);
     }
 }
 
-enum Next {
-    Go,
-    Wait { until: Option<Instant>, origin: Option<&'static str> },
+/// Counts those who wait, however their waiting ends.
+struct Waiting<'a>(&'a Core);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.state().waiting -= 1;
+    }
 }
 
 impl Pacer {
-    /// A pacer that has sent nothing yet.
+    /// A pacer that has sent nothing yet, and shares the account with nobody until it is told to.
     pub fn new(options: PacerOptions) -> Self {
-        let window = Window::new(options.length, options.max, options.fixed, options.share);
-        Self {
+        let ratio = options.share.ratio();
+        let slots = options.windows.iter().map(|window| {
+            let cap = Cap { ratio, fixed: window.fixed.then_some(window.max.max(1)) };
+            Slots::new(window.name, window.length, window.max, cap)
+        });
+        let at_once = u32::try_from(options.in_flight_max).unwrap_or(u32::MAX).max(1);
+        let whole = Cap { ratio: 1.0, fixed: None };
+        let concurrency = Slots::new(CONCURRENCY, Duration::ZERO, at_once, whole);
+        let slots = slots.chain([concurrency]).collect();
+        let core = Core {
             connection: options.connection,
-            window: options.window,
+            account: options.account,
             metrics: options.metrics,
-            clock: options.clock,
-            state: Mutex::new(State {
-                window,
-                share: options.share,
-                day: None,
-                paused_until: None,
-                concurrency: Concurrency::new(options.in_flight_max),
-                first_answered: false,
-            }),
-            turn: tokio::sync::Mutex::new(()),
+            state: Mutex::new(State::new(slots, ratio, options.in_flight_max)),
             changed: Notify::new(),
-        }
+            hungry: Arc::new(Notify::new()),
+            talking: tokio::sync::Mutex::new(()),
+            seat: Mutex::new(Seat::new(
+                Arc::new(Alone::new(Arc::clone(&options.clock))),
+                Lane::Live,
+            )),
+            clock: options.clock,
+            keeper: Mutex::new(None),
+        };
+        Self { core: Arc::new(core), turn: tokio::sync::Mutex::new(()) }
     }
 
     /// Waits until one more request fits, then takes its slot. First come, first served.
     ///
     /// # Errors
-    /// [`E2007_DAILY_QUOTA`] and [`E2008_WAIT_TOO_LONG`], rather than sleeping for hours.
+    /// `E2007` and `E2008`, rather than sleeping for hours; `E2020` when the ledger cannot be used.
     pub async fn acquire(&self) -> Result<Permit<'_>> {
+        self.core.state().waiting += 1;
+        let _waiting = Waiting(&self.core);
         let _turn = self.turn.lock().await;
         loop {
             let now = Instant::now();
-            let next = self.state().next(now)?;
-            let Next::Wait { until, origin } = next else {
-                return Ok(Permit { pacer: self, sent: now, signals: Signals::default() });
+            let next = self.core.state().next(now, self.core.clock.now_micros())?;
+            let (until, origin) = match next {
+                Next::Go { full } => {
+                    let signals = Signals::default();
+                    return Ok(Permit { pacer: self, sent: now, full, signals });
+                }
+                Next::Wait { until, origin, hungry } => {
+                    self.core.keep(hungry);
+                    (until, origin)
+                }
             };
-            let changed = self.changed.notified();
+            let changed = self.core.changed.notified();
             match until {
                 Some(until) => tokio::select! {
                     () = tokio::time::sleep_until(until) => {}
@@ -158,110 +190,80 @@ impl Pacer {
                 None => changed.await,
             }
             if let Some(origin) = origin {
-                self.metrics.throttled(&self.connection, origin, now.elapsed());
+                self.core.metrics.throttled(&self.core.connection, origin, now.elapsed());
             }
         }
+    }
+
+    /// Requests that make sense at once.
+    pub fn in_flight_max(&self) -> usize {
+        self.core.state().concurrency.max()
     }
 
     /// Requests that make sense at once now.
-    pub fn in_flight_max(&self) -> usize {
-        self.state().concurrency.limit()
+    pub fn in_flight_limit(&self) -> usize {
+        self.core.state().concurrency.limit()
     }
 
-    fn settle(&self, sent: Instant, signals: Signals) {
-        let now = Instant::now();
-        {
-            let mut state = self.state();
-            if let Some(reported) = signals.window {
-                state.window.report(sent, now, reported);
-            }
-            state.window.answer(now);
-            state.first_answered = true;
-            if let Some((limit, remaining)) = signals.day {
-                state.day = Some(Day { limit, remaining, seen: now });
-            }
-            if let Some(pause) = signals.pause {
-                let until = now + pause.min(PAUSE_MAX);
-                state.paused_until = state.paused_until.max(Some(until));
-            }
-            state.concurrency.learn(sent, now, signals.overloaded);
-            self.publish(&state, signals);
-        }
-        self.changed.notify_one();
-    }
-
-    fn publish(&self, state: &State, signals: Signals) {
-        if let Some(window) = signals.window {
-            let (remaining, max) = (f64::from(window.remaining), f64::from(window.max));
-            self.metrics.quota(&self.connection, self.window, remaining, max);
-            let length = i64::try_from(state.window.length().as_micros()).unwrap_or(i64::MAX);
-            let reset = self.clock.now_micros().saturating_add(length);
-            self.metrics.quota_reset(&self.connection, self.window, reset);
-        }
-        if let Some((limit, remaining)) = signals.day {
-            self.metrics.quota(&self.connection, "day", remaining as f64, limit as f64);
-        }
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        // Nothing in here can be left half done by a panic.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The first window: requests of this connection, and its length.
+    pub fn rate(&self) -> (u32, Duration) {
+        let state = self.core.state();
+        state
+            .slots
+            .first()
+            .map_or((u32::MAX, Duration::ZERO), |slots| (slots.ours(), slots.length()))
     }
 }
 
-impl State {
-    /// Takes a slot where one is free.
-    fn next(&mut self, now: Instant) -> Result<Next> {
-        if let Some(until) = self.paused_until.filter(|until| *until > now) {
-            let left = until - now;
-            if left > WAIT_MAX {
-                return Err(too_long(left));
-            }
-            return Ok(Next::Wait { until: Some(until), origin: Some("server") });
-        }
-        let in_flight = self.window.in_flight();
-        let alone = !self.first_answered && in_flight > 0;
-        if alone || in_flight as usize >= self.concurrency.limit() {
-            return Ok(Next::Wait { until: None, origin: None });
-        }
-        match self.window.room(now) {
-            Room::Now => {}
-            Room::At(at) => return Ok(Next::Wait { until: Some(at), origin: Some("client") }),
-            Room::AfterAnswer => return Ok(Next::Wait { until: None, origin: Some("client") }),
-        }
-        self.check_day(now)?;
-        self.window.send();
-        Ok(Next::Go)
+#[async_trait]
+impl KeepsQuota for Pacer {
+    fn share(&self, ledger: Arc<dyn QuotaStore>, lane: Lane) {
+        *self.core.seat() = Seat::new(ledger, lane);
     }
 
-    /// Leaves the others their part of the day: the last `1 - share` of the quota is not touched.
-    fn check_day(&mut self, now: Instant) -> Result<()> {
-        let Some(day) = &mut self.day else { return Ok(()) };
-        let theirs = day.limit as f64 * (1.0 - self.share.ratio());
-        let left = day.remaining.saturating_sub(u64::from(self.window.in_flight()));
-        if left as f64 > theirs {
-            return Ok(());
+    async fn quota(&self) -> Result<Quota> {
+        let answer = self.core.look().await?;
+        let state = self.core.state();
+        let mut windows: Vec<QuotaWindow> = state
+            .slots
+            .iter()
+            .zip(&answer.windows)
+            .map(|(slots, window)| {
+                let held = window.left.saturating_add(slots.unused(Instant::now()));
+                QuotaWindow {
+                    name: slots.name(),
+                    length: Some(slots.length()),
+                    limit: window.max.into(),
+                    ours: slots.cap().of(window.max).into(),
+                    left: Some(held.into()),
+                    resets_at: None,
+                }
+            })
+            .collect();
+        if let Some(day) = answer.day.filter(|day| day.limit > 0) {
+            let theirs = (day.limit as f64 * (1.0 - state.ratio)) as u64;
+            windows.push(QuotaWindow {
+                name: "day",
+                length: None,
+                limit: day.limit,
+                ours: day.limit - theirs,
+                left: Some(day.remaining.saturating_sub(theirs)),
+                resets_at: day.resets_wall,
+            });
         }
-        if now - day.seen > DAY_NEWS_MAX {
-            day.seen = now;
-            return Ok(());
-        }
-        let left = match day.limit {
-            0 => "the account's daily requests are used up".to_owned(),
-            limit => format!(
-                "{} of the account's {limit} daily requests are left, and none for this connection",
-                day.remaining
-            ),
-        };
-        Err(Error::new(&E2007_DAILY_QUOTA, left))
+        let (parked_until, parked_why) = answer.parked.unzip();
+        Ok(Quota { windows, parked_until, parked_why })
+    }
+
+    async fn leave(&self) {
+        self.core.leave().await;
     }
 }
 
-fn too_long(left: Duration) -> Error {
-    Error::new(
-        &E2008_WAIT_TOO_LONG,
-        format!("the destination asked to wait; {} are left", in_words(left)),
-    )
+/// The rest of a pause, as the error of a run that does not sit it out.
+pub(crate) fn too_long(left: Duration) -> Error {
+    let message = format!("the destination asked to wait; {} are left", in_words(left));
+    Error::new(&E2008_WAIT_TOO_LONG, message).with_wait(left)
 }
 
 /// An error for a wait the destination asks for: one the engine sits out, or, when it is too long, the end of
@@ -271,38 +273,16 @@ pub fn wait(error: Error, wait: Duration) -> Error {
         return error.with_retry(Retry::After(wait));
     }
     let message = format!("{}; it asks to wait {}", error.message(), in_words(wait));
-    let ended = Error::new(&E2008_WAIT_TOO_LONG, message);
+    let ended = Error::new(&E2008_WAIT_TOO_LONG, message).with_wait(wait);
     if error.is_ambiguous() { ended.ambiguous() } else { ended }
 }
 
-/// How many requests the destination bears at once: one more per round that goes well, half after an overload.
-#[derive(Debug)]
-struct Concurrency {
-    limit: f64,
-    max: usize,
-    cut: Option<Instant>,
-}
-
-impl Concurrency {
-    fn new(max: usize) -> Self {
-        let max = max.max(1);
-        Self { limit: max as f64, max, cut: None }
-    }
-
-    fn limit(&self) -> usize {
-        (self.limit as usize).clamp(1, self.max)
-    }
-
-    fn learn(&mut self, sent: Instant, now: Instant, overloaded: bool) {
-        if !overloaded {
-            self.limit = (self.limit + 1.0 / self.limit).min(self.max as f64);
-        } else if self.cut.is_none_or(|cut| sent > cut) {
-            // Requests that went out together report one overload together.
-            self.limit = (self.limit / 2.0).max(1.0);
-            self.cut = Some(now);
-        }
-    }
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing in here can be left half done by a panic.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod together;

@@ -117,6 +117,7 @@ fn run(status: RunStatus) -> RunRecord {
         ended_at: None,
         counts: RunCounts::default(),
         error: None,
+        wake_at: None,
     }
 }
 

@@ -115,6 +115,7 @@ pub(crate) fn run(id: &str, sync: &str, status: RunStatus) -> RunRecord {
         ended_at: None,
         counts: RunCounts::default(),
         error: None,
+        wake_at: None,
     }
 }
 

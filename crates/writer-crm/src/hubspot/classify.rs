@@ -9,7 +9,7 @@ use writer::codes::{
     E2019_BUSY, R201_INVALID, R202_CONFLICT, R203_NOT_FOUND, R204_LIMIT, R205_REFUSED,
     R211_CALL_INVALID, R212_CALL_CONFLICT, R213_CALL_TOO_LARGE, R214_CALL_LIMIT,
 };
-use writer::{Reply, Signals, in_words, retry_after, scrub};
+use writer::{DayQuota, Reply, Signals, in_words, retry_after, scrub};
 
 use super::answer::Complaint;
 use super::fault::{faults, is_daily, is_identity_limit, reason, wrong_for_every_row};
@@ -96,7 +96,11 @@ impl Judge<'_> {
         let asked = retry_after(reply, self.now_micros);
         signals.pause = match reply.status {
             429 if is_daily(&Complaint::read(reply)) => {
-                signals.day = Some((signals.day.map_or(0, |(limit, _)| limit), 0));
+                let limit = signals.day.map_or(0, |day| day.limit);
+                let wait = asked.filter(|wait| *wait > WINDOW).map(|wait| wait.as_micros());
+                let resets_at =
+                    wait.and_then(|wait| self.now_micros.checked_add(i64::try_from(wait).ok()?));
+                signals.day = Some(DayQuota { limit, remaining: 0, resets_at });
                 None
             }
             429 => Some(self.window_wait(reply)),

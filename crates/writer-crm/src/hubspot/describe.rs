@@ -121,12 +121,18 @@ pub(super) fn custom_objects(reply: &Reply, judge: Judge<'_>) -> Result<Vec<Cust
 #[serde(default, rename_all = "camelCase")]
 struct Account {
     portal_id: Word,
+    utc_offset_milliseconds: Option<serde_json::Number>,
 }
 
-/// Reads the answer to `GET /account-info/v3/details`; `None` where it does not name the account.
-pub(super) fn account(reply: &Reply) -> Option<String> {
+/// Reads the answer to `GET /account-info/v3/details`: the account's name, and its distance from UTC in microseconds;
+/// `None` where it does not say.
+pub(super) fn account(reply: &Reply) -> (Option<String>, Option<i64>) {
     let account: Account = serde_json::from_slice(&reply.body).unwrap_or_default();
-    account.portal_id.0.map(|id| format!("HubSpot account {id}"))
+    let offset = account.utc_offset_milliseconds.and_then(|millis| millis.as_i64());
+    // No zone is further away than 14 hours.
+    let offset =
+        offset.filter(|millis| millis.abs() <= 14 * 3_600_000).map(|millis| millis * 1_000);
+    (account.portal_id.0.map(|id| format!("HubSpot account {id}")), offset)
 }
 
 fn field(object: &str, property: Property) -> Field {

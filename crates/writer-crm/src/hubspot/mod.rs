@@ -14,20 +14,20 @@ mod wire;
 mod write;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use flow::{
-    Attribution, Clock, Destination, Error, Kind, Limits, Mode, NullRule, ObjectSchema, ReadsBack,
-    Receipt, Removal, Result, Secret, WriteBatch,
+    Attribution, Clock, Destination, Error, KeepsQuota, Kind, Limits, Mode, NullRule, ObjectSchema,
+    ReadsBack, Receipt, Removal, Result, Secret, WriteBatch,
 };
 use writer::codes::{E2007_DAILY_QUOTA, E2016_CALL, E2017_NOT_OFFERED};
 use writer::options::{Share, Span};
 use writer::{
     BaseUrl, Client, ClientOptions, DestinationKind, Method, OpenArgs, Outcomes, Pacer,
-    PacerOptions, Reply, Request, Signals,
+    PacerOptions, Reply, Request, Signals, WindowOptions,
 };
 
 use self::association::{Way, Wishes};
@@ -57,6 +57,10 @@ const IN_FLIGHT_MAX: usize = 20;
 /// HubSpot says only this about when a day begins.
 const DAY_RENEWED: &str = "The quota is renewed at midnight in the HubSpot account's time zone; run again after that. \
                            Rows that have not landed wait and nothing is lost.";
+/// A day, in microseconds.
+const DAY: i64 = 86_400_000_000;
+/// HubSpot was not asked for the account's time zone yet.
+const UNKNOWN: i64 = i64::MIN;
 /// Objects every account has.
 const OBJECTS: [&str; 4] = ["contacts", "companies", "deals", "tickets"];
 
@@ -79,11 +83,14 @@ pub fn open(args: OpenArgs) -> Result<Arc<dyn Destination>> {
     })?;
     let fixed = options.requests_per_10s.map(u32::from);
     let pacer = Pacer::new(PacerOptions {
+        account: writer::account("hubspot", client.host(), &[options.token.expose()]),
         connection: args.connection,
-        window: "10s",
-        length: Duration::from_secs(10),
-        max: fixed.unwrap_or_else(|| options.tier.requests_per_10s()),
-        fixed: fixed.is_some(),
+        windows: vec![WindowOptions {
+            name: "10s",
+            length: Duration::from_secs(10),
+            max: fixed.unwrap_or_else(|| options.tier.requests_per_10s()),
+            fixed: fixed.is_some(),
+        }],
         share: options.quota_share.unwrap_or(Share::ALL),
         in_flight_max: IN_FLIGHT_MAX,
         metrics: args.metrics,
@@ -97,6 +104,7 @@ pub fn open(args: OpenArgs) -> Result<Arc<dyn Destination>> {
         clock: args.clock,
         calls: AtomicU64::new(0),
         ways: Mutex::default(),
+        utc_offset: AtomicI64::new(UNKNOWN),
     }))
 }
 
@@ -111,9 +119,23 @@ struct HubSpot {
     calls: AtomicU64,
     /// Per object, the ways in which its records can be associated, once they have been asked for.
     ways: Mutex<HashMap<String, Arc<[Way]>>>,
+    /// The account's distance from UTC in microseconds, or [`UNKNOWN`].
+    utc_offset: AtomicI64,
 }
 
 impl HubSpot {
+    /// What an answer says about limits; a day ends at midnight in the account's time zone, once that is known.
+    fn signals(&self, reply: &Reply) -> Signals {
+        let mut signals = self.judge(0).signals(reply);
+        if let Some(day) = &mut signals.day {
+            let offset = self.utc_offset.load(Ordering::Relaxed);
+            let local = self.clock.now_micros().saturating_add(offset);
+            let midnight = (local.div_euclid(DAY) + 1).saturating_mul(DAY).saturating_sub(offset);
+            day.resets_at = day.resets_at.or((offset != UNKNOWN).then_some(midnight));
+        }
+        signals
+    }
+
     fn judge(&self, rows: usize) -> Judge<'_> {
         Judge { token: &self.token, now_micros: self.clock.now_micros(), rows }
     }
@@ -126,7 +148,7 @@ impl HubSpot {
         })?;
         let answer = self.client.send(request).await;
         permit.answered(match &answer {
-            Ok(reply) => self.judge(0).signals(reply),
+            Ok(reply) => self.signals(reply),
             // A connection that is refused is no sign of overload; one that is not answered is.
             Err(error) => Signals { overloaded: error.is_ambiguous(), ..Signals::default() },
         });
@@ -157,11 +179,18 @@ impl Destination for HubSpot {
 
     async fn account(&self) -> Result<Option<String>> {
         let reply = self.get_if_allowed("/account-info/v3/details".to_owned(), "account").await?;
-        Ok(reply.as_ref().and_then(describe::account))
+        let Some(reply) = reply else { return Ok(None) };
+        let (account, utc_offset) = describe::account(&reply);
+        self.utc_offset.store(utc_offset.unwrap_or(UNKNOWN), Ordering::Relaxed);
+        Ok(account)
     }
 
     fn objects(&self) -> Vec<String> {
         OBJECTS.map(str::to_owned).to_vec()
+    }
+
+    fn keeps_quota(&self) -> Option<&dyn KeepsQuota> {
+        Some(&self.pacer)
     }
 
     async fn write(&self, batch: &WriteBatch) -> Result<Receipt> {

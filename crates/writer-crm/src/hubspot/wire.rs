@@ -6,7 +6,7 @@ use std::time::Duration;
 use flow::{Error, Mode, Result, WriteBatch};
 use writer::codes::{E2011_NO_SUCH_OBJECT, E2016_CALL};
 use writer::encode::{Cells, SecondDecimals, Spelling, push_string};
-use writer::{Reply, Reported};
+use writer::{DayQuota, Reply, Reported};
 
 use super::association;
 
@@ -199,9 +199,10 @@ pub(super) fn window(reply: &Reply) -> Option<Reported> {
 }
 
 /// The day's quota, as the headers report it: limit and what remains.
-pub(super) fn day(reply: &Reply) -> Option<(u64, u64)> {
+pub(super) fn day(reply: &Reply) -> Option<DayQuota> {
     let limit = number(reply, "x-hubspot-ratelimit-daily").filter(|limit| *limit > 0)?;
-    Some((limit, number(reply, "x-hubspot-ratelimit-daily-remaining")?.min(limit)))
+    let remaining = number(reply, "x-hubspot-ratelimit-daily-remaining")?.min(limit);
+    Some(DayQuota { limit, remaining, resets_at: None })
 }
 
 fn number(reply: &Reply, header: &str) -> Option<u64> {

@@ -9,7 +9,7 @@ use writer::codes::{
     R201_INVALID, R202_CONFLICT, R203_NOT_FOUND, R204_LIMIT, R205_REFUSED, R211_CALL_INVALID,
     R213_CALL_TOO_LARGE,
 };
-use writer::{Reply, Signals, retry_after, scrub};
+use writer::{DayQuota, Reply, Signals, retry_after, scrub};
 
 use super::answer::Complaint;
 use super::codes::{R220_SEVERAL, R221_NO_PARENT};
@@ -109,7 +109,8 @@ impl Judge {
         signals.pause = retry_after(reply, self.now_micros);
         match limit {
             Some(limit) if is_daily(limit) => {
-                signals.day = Some((signals.day.map_or(0, |(limit, _)| limit), 0));
+                let limit = signals.day.map_or(0, |day| day.limit);
+                signals.day = Some(DayQuota { limit, remaining: 0, resets_at: None });
             }
             Some(_) => signals.pause = signals.pause.or(Some(CONCURRENT)),
             None => {}

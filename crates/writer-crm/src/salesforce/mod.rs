@@ -19,15 +19,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use flow::{
-    Attribution, Clock, Destination, Error, FieldKind, KeepsJobs, Limits, Mode, NullRule,
-    ObjectSchema, OpenJob, ReadsBack, Receipt, Removal, Result, Resumed, WriteBatch,
+    Attribution, Clock, Destination, Error, FieldKind, KeepsJobs, KeepsQuota, Limits, Mode,
+    NullRule, ObjectSchema, OpenJob, ReadsBack, Receipt, Removal, Result, Resumed, WriteBatch,
 };
 use writer::codes::{E2007_DAILY_QUOTA, E2013_OPTIONS};
 use writer::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
 use writer::options::{Share, Span};
 use writer::{
     BaseUrl, Client, ClientOptions, DestinationKind, Method, OpenArgs, Pacer, PacerOptions, Reply,
-    Request, Signals, Sink,
+    Request, Signals, Sink, WindowOptions,
 };
 
 use self::answer::{Complaint, record_id};
@@ -99,11 +99,9 @@ pub fn open(args: OpenArgs) -> Result<Arc<dyn Destination>> {
     };
     let (client, transfers) = (client(timeout)?, client(timeout.max(TRANSFER_TIMEOUT))?);
     let pacer = Pacer::new(PacerOptions {
+        account: writer::account("salesforce", client.host(), &[]),
         connection: args.connection.clone(),
-        window: "10s",
-        length: WINDOW.0,
-        max: WINDOW.1,
-        fixed: true,
+        windows: vec![WindowOptions { name: "10s", length: WINDOW.0, max: WINDOW.1, fixed: true }],
         share: options.quota_share.unwrap_or(Share::ALL),
         in_flight_max: IN_FLIGHT_MAX,
         metrics: args.metrics,
@@ -352,6 +350,10 @@ impl Destination for Salesforce {
 
     fn objects(&self) -> Vec<String> {
         OBJECTS.map(str::to_owned).to_vec()
+    }
+
+    fn keeps_quota(&self) -> Option<&dyn KeepsQuota> {
+        Some(&self.pacer)
     }
 
     async fn write(&self, batch: &WriteBatch) -> Result<Receipt> {

@@ -6,7 +6,7 @@ use flow::{Error, Result, WriteBatch, text_at};
 use writer::codes::{E2011_NO_SUCH_OBJECT, E2012_FIELD, E2016_CALL};
 use writer::encode::{SecondDecimals, Spelling};
 use writer::header::{HeaderMap, HeaderValue};
-use writer::{Method, Reply, Request};
+use writer::{DayQuota, Method, Reply, Request};
 
 /// Milliseconds in dates with time; several options joined by `;`.
 pub(super) const SPELLING: Spelling =
@@ -134,12 +134,13 @@ pub(super) fn found_by(batch: &WriteBatch, column: usize) -> Result<Vec<String>>
 
 /// The requests of the last 24 hours, as `Sforce-Limit-Info: api-usage=7/15000` reports them: limit and what remains.
 /// Nonsense is no report.
-pub(super) fn day(reply: &Reply) -> Option<(u64, u64)> {
+pub(super) fn day(reply: &Reply) -> Option<DayQuota> {
     let info = reply.header("sforce-limit-info")?;
     let usage = info.split([';', ',']).find_map(|part| part.trim().strip_prefix("api-usage="))?;
     let (used, limit) = usage.split_once('/')?;
     let (used, limit): (u64, u64) = (used.trim().parse().ok()?, limit.trim().parse().ok()?);
-    (limit > 0).then(|| (limit, limit.saturating_sub(used)))
+    let remaining = limit.saturating_sub(used);
+    (limit > 0).then_some(DayQuota { limit, remaining, resets_at: None })
 }
 
 /// Headers of every request: no assignment rules run, and nobody's "recently viewed" list changes.

@@ -15,8 +15,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use flow::{
-    Attribution, Clock, Destination, Error, Limits, Mode, NullRule, ObjectSchema, Outcome, Receipt,
-    Removal, Result, Secret, WriteBatch,
+    Attribution, Clock, Destination, Error, KeepsQuota, Limits, Mode, NullRule, ObjectSchema,
+    Outcome, Receipt, Removal, Result, Secret, WriteBatch,
 };
 use writer::codes::{
     E2011_NO_SUCH_OBJECT, E2013_OPTIONS, E2016_CALL, E2017_NOT_OFFERED, R203_NOT_FOUND,
@@ -26,7 +26,7 @@ use writer::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use writer::options::Share;
 use writer::{
     BaseUrl, Client, ClientOptions, DestinationKind, Method, OpenArgs, Pacer, PacerOptions, Reply,
-    Request, Signals,
+    Request, Signals, WindowOptions,
 };
 
 use self::classify::Judge;
@@ -97,11 +97,14 @@ pub fn open(args: OpenArgs) -> Result<Arc<dyn Destination>> {
         metrics: Arc::clone(&args.metrics),
     })?;
     let pacer = Pacer::new(PacerOptions {
+        account: writer::account("webhook", client.host(), &[&args.connection]),
         connection: args.connection,
-        window: "window",
-        length: options.per.map_or(Duration::from_secs(1), |span| span.0),
-        max: options.requests.map_or(REQUESTS_UNLIMITED, u32::from),
-        fixed: options.requests.is_some(),
+        windows: vec![WindowOptions {
+            name: "window",
+            length: options.per.map_or(Duration::from_secs(1), |span| span.0),
+            max: options.requests.map_or(REQUESTS_UNLIMITED, u32::from),
+            fixed: options.requests.is_some(),
+        }],
         share: options.quota_share.unwrap_or(Share::ALL),
         in_flight_max: options.in_flight.unwrap_or(IN_FLIGHT_MAX).max(1),
         metrics: args.metrics,
@@ -379,6 +382,10 @@ impl Destination for Webhook {
 
     fn objects(&self) -> Vec<String> {
         self.objects.keys().cloned().collect()
+    }
+
+    fn keeps_quota(&self) -> Option<&dyn KeepsQuota> {
+        Some(&self.pacer)
     }
 
     async fn write(&self, batch: &WriteBatch) -> Result<Receipt> {

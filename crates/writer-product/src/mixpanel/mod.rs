@@ -14,14 +14,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use flow::{
-    Attribution, Clock, Destination, Error, Limits, NullRule, ObjectSchema, Outcome, Receipt,
-    Removal, Result, Secret, WriteBatch,
+    Attribution, Clock, Destination, Error, KeepsQuota, Limits, NullRule, ObjectSchema, Outcome,
+    Receipt, Removal, Result, Secret, WriteBatch,
 };
 use writer::codes::{E2016_CALL, E2017_NOT_OFFERED, R213_CALL_TOO_LARGE};
 use writer::options::{Share, Span};
 use writer::{
     BaseUrl, Client, ClientOptions, DestinationKind, Method, OpenArgs, Pacer, PacerOptions, Reply,
-    Request, Signals,
+    Request, Signals, WindowOptions,
 };
 
 use self::classify::Judge;
@@ -73,11 +73,14 @@ pub fn open(args: OpenArgs) -> Result<Arc<dyn Destination>> {
     let (ingestion, application) =
         (client(options.region.ingestion())?, client(options.region.application())?);
     let pacer = Pacer::new(PacerOptions {
+        account: writer::account("mixpanel", ingestion.host(), &[&options.project_id]),
         connection: args.connection.clone(),
-        window: "1s",
-        length: Duration::from_secs(1),
-        max: options.requests_per_second.map_or(REQUESTS_PER_SECOND, u32::from),
-        fixed: options.requests_per_second.is_some(),
+        windows: vec![WindowOptions {
+            name: "1s",
+            length: Duration::from_secs(1),
+            max: options.requests_per_second.map_or(REQUESTS_PER_SECOND, u32::from),
+            fixed: options.requests_per_second.is_some(),
+        }],
         share: options.quota_share.unwrap_or(Share::ALL),
         in_flight_max: IN_FLIGHT_MAX,
         metrics: args.metrics,
@@ -189,6 +192,10 @@ impl Destination for Mixpanel {
 
     fn objects(&self) -> Vec<String> {
         ["profiles", "events", "groups.company"].map(str::to_owned).to_vec()
+    }
+
+    fn keeps_quota(&self) -> Option<&dyn KeepsQuota> {
+        Some(&self.pacer)
     }
 
     async fn write(&self, batch: &WriteBatch) -> Result<Receipt> {

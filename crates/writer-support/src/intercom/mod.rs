@@ -16,15 +16,15 @@ use std::time::Duration;
 use async_trait::async_trait;
 use flow::metrics::Metrics;
 use flow::{
-    Attribution, Clock, Destination, Error, Limits, Mode, NullRule, ObjectSchema, ReadsBack,
-    Receipt, Result, Secret, WriteBatch,
+    Attribution, Clock, Destination, Error, KeepsQuota, Limits, Mode, NullRule, ObjectSchema,
+    ReadsBack, Receipt, Result, Secret, WriteBatch,
 };
 use writer::codes::{E2016_CALL, E2017_NOT_OFFERED};
 use writer::header::{HeaderName, HeaderValue};
 use writer::options::{Share, Span};
 use writer::{
     BaseUrl, Client, ClientOptions, DestinationKind, Method, OpenArgs, Pacer, PacerOptions, Reply,
-    Request, Signals,
+    Request, Signals, WindowOptions,
 };
 
 use self::classify::{Judge, WINDOW};
@@ -93,11 +93,14 @@ fn pacer(
 ) -> Pacer {
     let fixed = options.requests_per_10s.map(u32::from);
     Pacer::new(PacerOptions {
+        account: writer::account("intercom", options.region.host(), &[options.token.expose()]),
         connection,
-        window: "10s",
-        length: WINDOW,
-        max: fixed.unwrap_or(REQUESTS_PER_10S),
-        fixed: fixed.is_some(),
+        windows: vec![WindowOptions {
+            name: "10s",
+            length: WINDOW,
+            max: fixed.unwrap_or(REQUESTS_PER_10S),
+            fixed: fixed.is_some(),
+        }],
         share: options.quota_share.unwrap_or(Share::ALL),
         in_flight_max: IN_FLIGHT_MAX,
         metrics,
@@ -188,6 +191,10 @@ impl Destination for Intercom {
 
     fn objects(&self) -> Vec<String> {
         Object::ALL.map(|object| object.name().to_owned()).to_vec()
+    }
+
+    fn keeps_quota(&self) -> Option<&dyn KeepsQuota> {
+        Some(&self.pacer)
     }
 
     async fn write(&self, batch: &WriteBatch) -> Result<Receipt> {

@@ -18,14 +18,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use flow::{
-    Attribution, Clock, Destination, Error, JobLimits, KeepsJobs, Limits, Mode, NullRule,
-    ObjectSchema, ReadsBack, Receipt, Result, Secret, WriteBatch,
+    Attribution, Clock, Destination, Error, JobLimits, KeepsJobs, KeepsQuota, Limits, Mode,
+    NullRule, ObjectSchema, ReadsBack, Receipt, Result, Secret, WriteBatch,
 };
 use writer::codes::{E2010_PERMISSION, E2013_OPTIONS, E2016_CALL, E2017_NOT_OFFERED};
 use writer::options::{Share, Span};
 use writer::{
     BaseUrl, Client, ClientOptions, DestinationKind, OpenArgs, Pacer, PacerOptions, Reply, Request,
-    Signals,
+    Signals, WindowOptions,
 };
 
 use self::classify::Judge;
@@ -86,11 +86,14 @@ pub fn open(args: OpenArgs) -> Result<Arc<dyn Destination>> {
     let share = options.quota_share.unwrap_or(Share::ALL);
     let max = fixed.unwrap_or_else(|| options.plan.requests_per_minute());
     let pacer = Pacer::new(PacerOptions {
+        account: writer::account("zendesk", client.host(), &[]),
         connection: args.connection,
-        window: "1m",
-        length: Duration::from_secs(60),
-        max,
-        fixed: fixed.is_some(),
+        windows: vec![WindowOptions {
+            name: "1m",
+            length: Duration::from_secs(60),
+            max,
+            fixed: fixed.is_some(),
+        }],
         share,
         in_flight_max: IN_FLIGHT_MAX,
         metrics: args.metrics,
@@ -235,6 +238,10 @@ impl Destination for Zendesk {
 
     fn objects(&self) -> Vec<String> {
         OBJECTS.map(str::to_owned).to_vec()
+    }
+
+    fn keeps_quota(&self) -> Option<&dyn KeepsQuota> {
+        Some(&self.pacer)
     }
 
     async fn write(&self, batch: &WriteBatch) -> Result<Receipt> {

@@ -7,29 +7,39 @@ use tokio::time::sleep;
 
 use super::*;
 
-const TEN_SECONDS: Duration = Duration::from_secs(10);
+pub(super) const TEN_SECONDS: Duration = Duration::from_secs(10);
 
+/// The time of day in paused time.
 #[derive(Debug)]
-struct Epoch;
+pub(super) struct Wall(Instant);
 
-impl Clock for Epoch {
-    fn now_micros(&self) -> i64 {
-        0
+impl Wall {
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Self(Instant::now()))
     }
 }
 
-fn options(max: u32) -> PacerOptions {
+impl Clock for Wall {
+    fn now_micros(&self) -> i64 {
+        1_700_000_000_000_000 + i64::try_from(self.0.elapsed().as_micros()).expect("an age")
+    }
+}
+
+pub(super) fn options(max: u32) -> PacerOptions {
     PacerOptions {
         connection: "crm".to_owned(),
-        window: "10s",
-        length: TEN_SECONDS,
-        max,
-        fixed: false,
+        account: "acme".to_owned(),
+        windows: vec![WindowOptions { name: "10s", length: TEN_SECONDS, max, fixed: false }],
         share: Share::ALL,
         in_flight_max: 16,
         metrics: Metrics::new("0", "0"),
-        clock: Arc::new(Epoch),
+        clock: Wall::new(),
     }
+}
+
+fn fixed(max: u32) -> PacerOptions {
+    let windows = vec![WindowOptions { name: "10s", length: TEN_SECONDS, max, fixed: true }];
+    PacerOptions { windows, ..options(max) }
 }
 
 fn share(text: &str) -> Share {
@@ -38,19 +48,19 @@ fn share(text: &str) -> Share {
 
 /// A vendor's rolling window: refuses what is over the limit, and remembers what it counted.
 #[derive(Default)]
-struct Vendor {
+pub(super) struct Vendor {
     max: u32,
     counted: Mutex<Vec<Instant>>,
     refused: AtomicBool,
 }
 
 impl Vendor {
-    fn with(max: u32) -> Arc<Self> {
+    pub(super) fn with(max: u32) -> Arc<Self> {
         Arc::new(Self { max, ..Self::default() })
     }
 
     /// Counts one request now; reports the window as the vendor's headers do.
-    fn count(&self) -> Reported {
+    pub(super) fn count(&self) -> Reported {
         let now = Instant::now();
         let mut counted = self.counted.lock().expect("no panic");
         counted.push(now);
@@ -61,7 +71,15 @@ impl Vendor {
         Reported { max: self.max, remaining: self.max.saturating_sub(used), length: None }
     }
 
-    fn most_in_a_window(&self) -> usize {
+    pub(super) fn refused(&self) -> bool {
+        self.refused.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn counted(&self) -> usize {
+        self.counted.lock().expect("no panic").len()
+    }
+
+    pub(super) fn most_in_a_window(&self) -> usize {
         let mut counted = self.counted.lock().expect("no panic").clone();
         counted.sort();
         (0..counted.len())
@@ -69,6 +87,10 @@ impl Vendor {
             .max()
             .unwrap_or(0)
     }
+}
+
+fn daily(limit: u64, remaining: u64) -> Option<DayQuota> {
+    Some(DayQuota { limit, remaining, resets_at: None })
 }
 
 /// One request that reaches the vendor after `there` and is answered after `back`.
@@ -166,7 +188,7 @@ async fn a_share_of_the_quota_leaves_the_rest_to_others() {
 
 #[tokio::test(start_paused = true)]
 async fn a_limit_the_user_sets_is_not_raised_by_the_vendor() {
-    let pacer = Arc::new(Pacer::new(PacerOptions { fixed: true, ..options(20) }));
+    let pacer = Arc::new(Pacer::new(fixed(20)));
     let vendor = Vendor::with(100);
     calls(&pacer, &vendor, vec![(10, 10); 100]).await;
     assert_eq!(vendor.most_in_a_window(), 20);
@@ -203,7 +225,7 @@ async fn a_pause_holds_everyone_for_its_whole_length() {
     assert!(began.elapsed() >= Duration::from_secs(7), "{:?}", began.elapsed());
     let throttled =
         "outflow_destination_throttled_seconds_total{destination=\"crm\",origin=\"server\"} 7";
-    assert!(pacer.metrics.expose().contains(throttled), "{}", pacer.metrics.expose());
+    assert!(pacer.core.metrics.expose().contains(throttled), "{}", pacer.core.metrics.expose());
 }
 
 // F12: 10^9 seconds is an error at once, not a sleep, and not an overflow.
@@ -224,12 +246,12 @@ async fn an_absurd_pause_ends_in_an_error_at_once() {
 #[tokio::test(start_paused = true)]
 async fn the_daily_quota_is_an_error_and_is_asked_for_again_later() {
     let pacer = Pacer::new(options(100));
-    let day = Some((250_000, 0));
+    let day = daily(250_000, 0);
     pacer.acquire().await.expect("room").answered(Signals { day, ..Signals::default() });
     let error = pacer.acquire().await.expect_err("no quota");
     assert_eq!(error.code().id, "E2007");
-    sleep(DAY_NEWS_MAX + Duration::from_secs(1)).await;
-    let day = Some((250_000, 250_000));
+    sleep(Duration::from_secs(3_601)).await;
+    let day = daily(250_000, 250_000);
     pacer.acquire().await.expect("may ask").answered(Signals { day, ..Signals::default() });
     pacer.acquire().await.expect("the quota is back");
 }
@@ -238,7 +260,7 @@ async fn the_daily_quota_is_an_error_and_is_asked_for_again_later() {
 async fn the_others_share_of_the_day_is_not_touched() {
     let pacer = Pacer::new(PacerOptions { share: share("40%"), ..options(100) });
     for (remaining, allowed) in [(601, true), (600, false)] {
-        let day = Some((1_000, remaining));
+        let day = daily(1_000, remaining);
         match pacer.acquire().await {
             Ok(permit) => permit.answered(Signals { day, ..Signals::default() }),
             Err(error) => panic!("{error}"),
@@ -250,19 +272,21 @@ async fn the_others_share_of_the_day_is_not_touched() {
 #[tokio::test(start_paused = true)]
 async fn overload_halves_the_requests_at_once_and_success_brings_them_back() {
     let pacer = Pacer::new(options(1_000));
-    pacer.acquire().await.expect("room").answered(Signals::default());
-    assert_eq!(pacer.in_flight_max(), 16);
+    for _ in 0..20 {
+        pacer.acquire().await.expect("room").answered(Signals::default());
+    }
+    assert_eq!(pacer.in_flight_limit(), 16);
     let overloaded = Signals { overloaded: true, ..Signals::default() };
     let (first, second) =
         (pacer.acquire().await.expect("room"), pacer.acquire().await.expect("room"));
     sleep(Duration::from_millis(1)).await;
     first.answered(overloaded);
     second.answered(overloaded);
-    assert_eq!(pacer.in_flight_max(), 8, "requests sent together are one overload");
+    assert_eq!(pacer.in_flight_limit(), 8, "requests sent together are one overload");
     for _ in 0..300 {
         pacer.acquire().await.expect("room").answered(Signals::default());
     }
-    assert_eq!(pacer.in_flight_max(), 16);
+    assert_eq!((pacer.in_flight_limit(), pacer.in_flight_max()), (16, 16));
 }
 
 #[tokio::test(start_paused = true)]

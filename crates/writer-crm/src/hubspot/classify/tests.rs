@@ -233,7 +233,7 @@ fn rate_limits_are_waited_for_and_a_day_is_not() {
                 429,
                 &[("retry-after", "1000000000")],
                 SECONDS,
-                ("E2008", Kind::Failed, NEVER, false, "277778 h"),
+                ("E2008", Kind::Parked, NEVER, false, "277778 h"),
             ),
             (
                 429,
@@ -249,19 +249,19 @@ fn rate_limits_are_waited_for_and_a_day_is_not() {
                 429,
                 JSON,
                 DAILY,
-                ("E2007", Kind::Failed, NEVER, false, "midnight in the account's time zone"),
+                ("E2007", Kind::Parked, NEVER, false, "midnight in the account's time zone"),
             ),
             (
                 429,
                 &[("retry-after", "10800")],
                 DAILY,
-                ("E2007", Kind::Failed, NEVER, false, "in 3 h"),
+                ("E2007", Kind::Parked, NEVER, false, "in 3 h"),
             ),
             (
                 429,
                 JSON,
                 r#"{"message":"You have reached your daily limit."}"#,
-                ("E2007", Kind::Failed, NEVER, false, "daily requests"),
+                ("E2007", Kind::Parked, NEVER, false, "daily requests"),
             ),
             (
                 423,
@@ -286,7 +286,7 @@ fn locks_and_moving_accounts_are_waited_for() {
                 "",
                 ("E2019", Kind::Failed, after(120), false, "moving"),
             ),
-            (477, &[("retry-after", "86400")], "", ("E2008", Kind::Failed, NEVER, false, "24 h")),
+            (477, &[("retry-after", "86400")], "", ("E2008", Kind::Parked, NEVER, false, "24 h")),
             (477, &[], "", ("E2019", Kind::Failed, after(60), false, "moving")),
         ],
     );
@@ -311,7 +311,7 @@ fn server_errors_and_strange_pages_may_have_been_applied() {
             (500, JSON, ERROR, ("E2005", Kind::Failed, BACKOFF, true, "correlation id c-3")),
             (503, &[("retry-after", "20")], HTML, ("E2005", Kind::Failed, after(20), true, "503")),
             (503, &[("retry-after", "0")], HTML, ("E2005", Kind::Failed, BACKOFF, true, "503")),
-            (503, &[("retry-after", "90000")], HTML, ("E2008", Kind::Failed, NEVER, true, "25 h")),
+            (503, &[("retry-after", "90000")], HTML, ("E2008", Kind::Parked, NEVER, true, "25 h")),
             (
                 400,
                 &[("content-type", "text/html")],
@@ -379,7 +379,7 @@ fn hostile_bodies_and_headers_are_only_strange() {
             assert!(!error.message().contains(char::is_control), "{error:?}");
             let token = Secret::new("t");
             let signals = Judge { token: &token, now_micros: NOW, rows: 3 }.signals(&reply);
-            assert_eq!((signals.window, signals.day.map(|(_, left)| left)), (None, None));
+            assert_eq!((signals.window, signals.day.map(|day| day.remaining)), (None, None));
         }
     }
 }
@@ -388,6 +388,7 @@ fn hostile_bodies_and_headers_are_only_strange() {
 fn signals_follow_the_headers_and_the_status() {
     let token = Secret::new("t");
     let signals = |reply: &Reply| Judge { token: &token, now_micros: NOW, rows: 1 }.signals(reply);
+    let left = |signals: &Signals| signals.day.map(|day| (day.limit, day.remaining));
     let headers = [
         ("x-hubspot-ratelimit-max", "190"),
         ("x-hubspot-ratelimit-remaining", "180"),
@@ -398,12 +399,12 @@ fn signals_follow_the_headers_and_the_status() {
     let fine = signals(&reply(200, &headers, "{}"));
     let window = fine.window.expect("reported");
     assert_eq!((window.max, window.remaining, window.length), (190, 180, Some(WINDOW)));
-    assert_eq!((fine.day, fine.pause, fine.overloaded), (Some((625_000, 624_000)), None, false));
+    assert_eq!((left(&fine), fine.pause, fine.overloaded), (Some((625_000, 624_000)), None, false));
 
     let throttled = signals(&reply(429, &[("retry-after", "3")], "{}"));
     assert_eq!((throttled.pause, throttled.overloaded), (Some(Duration::from_secs(3)), true));
     let daily = signals(&reply(429, &headers, r#"{"policyName":"DAILY"}"#));
-    assert_eq!((daily.pause, daily.day), (None, Some((625_000, 0))));
+    assert_eq!((daily.pause, left(&daily)), (None, Some((625_000, 0))));
     let busy = signals(&reply(503, &[("retry-after", "4")], ""));
     assert_eq!((busy.pause, busy.overloaded), (Some(Duration::from_secs(4)), true));
     let invalid = signals(&reply(400, &[("retry-after", "4")], ""));

@@ -92,7 +92,7 @@ fn every_refusal_of_a_call_has_its_class() {
             429,
             &[("retry-after", "4000")],
             limited(),
-            ("E2008", Kind::Failed, NEVER, false, "67 min"),
+            ("E2008", Kind::Parked, NEVER, false, "67 min"),
         ),
         (408, &[], list("request_timeout", "x"), ("E2005", Kind::Failed, BACKOFF, true, "408")),
         (

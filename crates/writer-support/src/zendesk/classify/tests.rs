@@ -105,7 +105,7 @@ fn every_refusal_of_a_call_has_its_class() {
             HTML,
             ("E2006", Kind::Failed, after(1), false, "rate limit"),
         ),
-        (429, &[("retry-after", "4000")], MINUTE, ("E2008", Kind::Failed, NEVER, false, "67 min")),
+        (429, &[("retry-after", "4000")], MINUTE, ("E2008", Kind::Parked, NEVER, false, "67 min")),
         (
             429,
             &[("ratelimit-reset", "99999999")],
