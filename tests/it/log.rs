@@ -33,14 +33,26 @@ async fn project() -> (Postgres, Project) {
     (server, project)
 }
 
-/// Runs a script of sql/warehouse with these variables.
-fn script(server: &Postgres, database: &Database, name: &str, variables: &[&str]) {
+/// Runs a script of sql/warehouse with these variables; gives what it said when it failed.
+fn tried(
+    server: &Postgres,
+    database: &Database,
+    name: &str,
+    variables: &[&str],
+) -> Result<(), String> {
     let mut psql = Command::new(server.program("psql"));
     psql.args(["-X", "-q", "-f"]).arg(root().join("sql/warehouse").join(name));
     psql.args(variables.iter().flat_map(|variable| ["-v", *variable]));
     psql.env("OUTFLOW_ROLE_PASSWORD", "secret");
     let output = psql.arg(&database.url).output().expect("psql runs");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    match output.status.success() {
+        true => Ok(()),
+        false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+    }
+}
+
+fn script(server: &Postgres, database: &Database, name: &str, variables: &[&str]) {
+    tried(server, database, name, variables).expect("the script does its work");
 }
 
 /// Makes the login of role.sql and what log.sql makes, and lets the project use them.
@@ -84,9 +96,17 @@ async fn doctor_names_everything_the_log_needs_and_the_script_makes_it() {
         "CREATE PUBLICATION people FOR TABLE people;",
     ];
     says(78, &statements).await;
+    let variables = ["role=reader", "slot=people", "publication=people", "tables=people"];
+    for (variables, part) in [
+        (&variables[..], "wal_level is not logical"),
+        (&variables[..1], "say the name of the slot"),
+        (&variables[..3], "say which tables are followed"),
+    ] {
+        let said = tried(&server, &project.database, "log.sql", variables).unwrap_err();
+        assert!(said.contains(part), "{said}");
+    }
     project.database.execute("alter system set wal_level = 'logical'").await;
     server.restart(true);
-    let variables = ["role=reader", "slot=people", "publication=people", "tables=people"];
     script(&server, &project.database, "log.sql", &variables);
     says(0, &["E1038", "ALTER SYSTEM SET max_slot_wal_keep_size"]).await;
 
@@ -140,6 +160,34 @@ async fn changes_deletes_and_truncate_reach_the_records_and_the_slot_moves_on() 
     project.database.execute("truncate people; insert into people values (7, 'user7@example.com', 'again', 1, now(), 'pro', now())").await;
     let run = project.run().await.exits(0).balances();
     assert!(run.stdout.contains("E1067"), "why every row was read is said: {}", run.stdout);
+    project.converged(&[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn plans_backfills_and_retries_know_the_log_and_only_runs_move_the_slot() {
+    let (_server, project) = prepared().await;
+    project.insert(0, 30).await;
+    let outflow = async |args: &[&str]| project.outflow(args).await.exits(0);
+    let plan = async || outflow(&["plan", "-s", "people", "--output", "json"]).await;
+    assert_eq!(plan().await.count("created"), 30);
+    project.run().await.exits(0);
+    project.run().await.exits(0);
+    let explained = outflow(&["explain", "people"]).await;
+    assert!(explained.stdout.contains("slot people"), "{}", explained.stdout);
+
+    project.database.execute("update people set name = 'p' || id where id < 3; update people set plan = 'gold' where id = 9; delete from people where id = 5").await;
+    let before = confirmed(&project).await;
+    let planned = plan().await;
+    assert_eq!((planned.count("read"), planned.count("created")), (4, 0));
+    outflow(&["backfill", "-s", "people", "--where", "id = 20"]).await;
+    outflow(&["preview", "-s", "people"]).await;
+    assert_eq!(confirmed(&project).await, before);
+    let run = project.run().await.exits(0).balances();
+    assert_eq!((run.count("read"), run.count("rejected")), (4, 1), "an unknown plan is refused");
+    assert_ne!(confirmed(&project).await, before, "a reject keeps no log back");
+    assert_eq!(project.contacts().await.len(), 29);
+    project.database.execute("update people set plan = 'pro' where id = 9").await;
+    outflow(&["rejects", "retry", "-s", "people"]).await;
     project.converged(&[]).await;
 }
 
