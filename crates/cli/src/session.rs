@@ -1,11 +1,12 @@
 //! Runs of the engine, one sync after another, as `run`, `backfill` and `rejects retry` ask for them.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use engine::{BackfillScope, Guard, PlanFile, Ports, RunFailure, RunOptions, RunReport};
 use flow::metrics::SyncInfo;
-use flow::{Changes, Key, RunCounts, RunStatus, Trigger};
+use flow::{Changes, Finding, Key, RunCounts, RunStatus, Trigger};
 use state::{Sqlite, SyncState};
 
 use crate::config::CheckedSync;
@@ -56,6 +57,20 @@ pub(crate) struct Manner {
 struct Flushes<'a> {
     sync: &'a str,
     output: &'a Output,
+    /// Advice that was given, by its code; it is given again when it was no longer needed meanwhile.
+    advised: Mutex<BTreeSet<&'static str>>,
+}
+
+impl Flushes<'_> {
+    fn advise(&self, findings: &[Finding]) {
+        let codes = findings.iter().map(|finding| finding.code.id).collect();
+        let mut advised = self.advised.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut *advised, codes);
+        for finding in findings.iter().filter(|finding| !before.contains(finding.code.id)) {
+            let Finding { code, message, remedy } = finding;
+            self.output.complain(format_args!("{}: {} {message}; {remedy}", self.sync, code.id));
+        }
+    }
 }
 
 impl engine::Told for Flushes<'_> {
@@ -65,6 +80,7 @@ impl engine::Told for Flushes<'_> {
                 let RunCounts { read, unchanged, rejected, .. } = report.run.counts;
                 let delivered = report.run.counts.delivered();
                 tracing::info!(sync = %self.sync, read, unchanged, delivered, rejected, "a flush ended");
+                self.advise(&report.findings);
             }
             (Err(failure), Some(pause)) => self.output.complain(format_args!(
                 "{}: {} {}; again in {} s",
@@ -205,7 +221,11 @@ impl<'a> Session<'a> {
         match job {
             Job::Run => match planned.continuous.filter(|_| manner.follow) {
                 Some(how) => {
-                    let told = Flushes { sync: &sync.name, output: &self.context.output };
+                    let told = Flushes {
+                        sync: &sync.name,
+                        output: &self.context.output,
+                        advised: Mutex::default(),
+                    };
                     engine::follow(sync, ports, (options, how), (&watch, &told)).await
                 }
                 None => engine::run(sync, ports, options, &watch).await,

@@ -69,47 +69,62 @@ pub async fn follow(
     let cache = Cache::default();
     let drain = options.stop.drain.clone();
     let mut pause = PAUSES.0;
-    let mut counts = RunCounts::default();
+    let mut sum = Sum::default();
     loop {
         let began = Instant::now();
         let mut result = run_with(sync, ports, options.clone(), (watch, Some(&cache))).await;
-        if let Some(report) = report_of(&mut result) {
-            counts += report.run.counts;
-        }
+        sum.add(&mut result);
         let again = match &result {
             Err(failure) if may_pass(failure) && !drain.is_cancelled() => Some(pause),
             _ => None,
         };
         told.flushed(&result, again);
-        if drain.is_cancelled() || (result.is_err() && again.is_none()) {
-            if let Some(report) = report_of(&mut result) {
-                report.run.counts = counts;
-            }
-            return result;
-        }
-        match again {
-            Some(length) => {
-                cache.forget().await;
-                tokio::select! {
-                    () = tokio::time::sleep(length) => {}
-                    () = drain.cancelled() => {}
+        let is_over = result.is_err() && again.is_none();
+        if !is_over && !drain.is_cancelled() {
+            let pausing = async {
+                match again {
+                    Some(length) => tokio::time::sleep(length).await,
+                    None => wait(sync, ports, (began, how)).await,
                 }
-                pause = (pause * 2).min(PAUSES.1);
-            }
-            None => {
-                pause = PAUSES.0;
-                options.full_refresh = false;
-                tokio::select! {
-                    () = wait(sync, ports, (began, how)) => {}
-                    () = drain.cancelled() => {}
-                }
+            };
+            tokio::select! {
+                () = pausing => {}
+                () = drain.cancelled() => {}
             }
         }
-        if drain.is_cancelled() {
-            if let Some(report) = report_of(&mut result) {
-                report.run.counts = counts;
-            }
+        if is_over || drain.is_cancelled() {
+            sum.put(&mut result);
             return result;
+        }
+        if again.is_some() {
+            cache.forget().await;
+            pause = (pause * 2).min(PAUSES.1);
+        } else {
+            pause = PAUSES.0;
+            options.full_refresh = false;
+        }
+    }
+}
+
+/// All flushes together.
+#[derive(Default)]
+struct Sum {
+    counts: RunCounts,
+    started_at: Option<i64>,
+}
+
+impl Sum {
+    fn add(&mut self, result: &mut Result<RunReport, RunFailure>) {
+        if let Some(report) = report_of(result) {
+            self.counts += report.run.counts;
+            self.started_at.get_or_insert(report.run.started_at);
+        }
+    }
+
+    fn put(self, result: &mut Result<RunReport, RunFailure>) {
+        if let Some(report) = report_of(result) {
+            report.run.counts = self.counts;
+            report.run.started_at = self.started_at.unwrap_or(report.run.started_at);
         }
     }
 }
