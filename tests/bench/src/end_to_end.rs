@@ -90,10 +90,15 @@ pub(crate) struct Simulator {
 
 impl Simulator {
     pub(crate) fn start() -> Self {
+        Self::of("hubspot", "off", &PROPERTIES)
+    }
+
+    /// The double of a vendor, with its limits (`vendor`) or without (`off`).
+    pub(crate) fn of(vendor: &str, limits: &str, options: &[&str]) -> Self {
         let mut command = Command::new(binary());
-        command.args(["simulate", "hubspot", "--port", "0", "--limits", "off"]);
-        for property in PROPERTIES {
-            command.args(["--option", property]);
+        command.args(["simulate", vendor, "--port", "0", "--limits", limits]);
+        for option in options {
+            command.args(["--option", option]);
         }
         let mut child = command.stdout(Stdio::piped()).spawn().expect("the simulator starts");
         let stdout = child.stdout.take().expect("stdout is a pipe");

@@ -6,6 +6,7 @@
 
 mod child;
 mod csv;
+mod destinations;
 mod end_to_end;
 mod figure;
 mod log;
@@ -28,6 +29,11 @@ struct Bench {
 
 const BENCHES: &[Bench] = &[
     Bench { name: "csv", about: "rows to the CSV of a Salesforce job, on one core", run: csv::run },
+    Bench {
+        name: "destinations",
+        about: "each destination at its double, within the vendor's documented limits",
+        run: destinations::run,
+    },
     Bench { name: "read", about: "reader to Arrow against psql's binary COPY", run: read::run },
     Bench {
         name: "end_to_end",
