@@ -18,6 +18,7 @@ mod mirror;
 mod places;
 mod plans;
 mod project;
+mod shared_state;
 mod snapshot;
 mod stress;
 mod tidy;

@@ -11,9 +11,10 @@ use regex::Regex;
 const EDGES: &[(&str, &[&str])] = &[
     ("flow", &[]),
     ("simulator", &[]),
-    ("reader", &["flow"]),
+    ("link", &["flow"]),
+    ("reader", &["flow", "link"]),
     ("transform", &["flow"]),
-    ("state", &["flow"]),
+    ("state", &["flow", "link"]),
     ("writer", &["flow", "simulator"]),
     ("writer-crm", &["flow", "simulator", "writer"]),
     ("writer-support", &["flow", "simulator", "writer"]),

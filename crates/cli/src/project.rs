@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use engine::{Ports, RetryPolicy, SpoolLimits};
 use flow::{Destination, Lane, RunStatus, Source, Store};
-use state::{QuotaFile, Sqlite};
+use state::{Postgres, QuotaFile, Sqlite, State};
 
 use crate::args::Selection;
 use crate::config::{self, CheckedSync, Connection, Kind};
@@ -103,7 +103,7 @@ impl Project {
     ///
     /// # Errors
     /// A usage error where neither does.
-    pub(crate) async fn known_sync(&self, name: &str, state: &Sqlite) -> Result<()> {
+    pub(crate) async fn known_sync(&self, name: &str, state: &dyn State) -> Result<()> {
         if self.one(name).is_ok() || state.syncs().await?.iter().any(|known| known.sync == name) {
             return Ok(());
         }
@@ -117,7 +117,7 @@ impl Project {
     pub(crate) async fn select(
         &self,
         selection: &Selection,
-        state: &Sqlite,
+        state: &dyn State,
     ) -> Result<Vec<&CheckedSync>> {
         let mut failed = Vec::new();
         if select::needs_results(&selection.select) || select::needs_results(&selection.exclude) {
@@ -176,11 +176,19 @@ impl Project {
     ///
     /// # Errors
     /// `E3xxx` when it is damaged, from a newer version, or cannot be written.
-    pub(crate) async fn open_state(&self) -> Result<Arc<Sqlite>> {
+    pub(crate) async fn open_state(&self) -> Result<Arc<dyn State>> {
         let (dir, name) = (self.state_dir().to_owned(), self.name().to_owned());
+        if let Some(server) = &self.checked.state.server {
+            // Rows that wait are kept here also where the state is elsewhere; nobody else may read them.
+            state::prepare_dir(&dir)?;
+            return Ok(Arc::new(Postgres::open(&server.options(), &name).await?));
+        }
         let opening = tokio::task::spawn_blocking(move || Sqlite::open(&dir, &name));
         match opening.await {
-            Ok(opened) => Ok(Arc::new(opened?)),
+            Ok(opened) => {
+                let opened: Arc<dyn State> = Arc::new(opened?);
+                Ok(opened)
+            }
             Err(_) => {
                 Err(Failure::Shown(exit::FAILED, None, "the state could not be opened".to_owned()))
             }
@@ -274,7 +282,7 @@ impl Project {
         &self,
         context: &Context,
         planned: &CheckedSync,
-        state: &Arc<Sqlite>,
+        state: &Arc<dyn State>,
     ) -> Result<Ports> {
         let sync = &planned.sync;
         let source = match self.open(context, &sync.source)? {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use engine::RunReport;
 use flow::{Changes, Finding, RejectRecord, Relation, RunCounts, RunRecord, RunStatus, Watermark};
-use state::{RejectFilter, Sqlite};
+use state::{RejectFilter, State};
 
 use crate::config::CheckedSync;
 use crate::explain;
@@ -27,7 +27,7 @@ pub(crate) struct Refused {
 
 impl Refused {
     /// What the state has of this run.
-    pub(crate) async fn of_run(state: &Sqlite, run: &RunRecord) -> Self {
+    pub(crate) async fn of_run(state: &dyn State, run: &RunRecord) -> Self {
         // A record that could not be removed is a reject, too.
         let refused = run.counts.rejected + run.counts.gone_failed;
         if refused == 0 {
@@ -56,7 +56,7 @@ impl Refused {
 }
 
 /// All open rejects of the run's sync by cause: where there are too many to look at one by one.
-async fn open_groups(state: &Sqlite, run: &RunRecord) -> Vec<RejectGroup> {
+async fn open_groups(state: &dyn State, run: &RunRecord) -> Vec<RejectGroup> {
     let groups = state.reject_groups(Some(&run.sync)).await.unwrap_or_default();
     groups
         .iter()

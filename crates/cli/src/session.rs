@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use engine::{BackfillScope, Guard, PlanFile, Ports, RunFailure, RunOptions, RunReport};
 use flow::metrics::SyncInfo;
-use flow::{Changes, Finding, Key, RunCounts, RunStatus, Trigger};
-use state::{Sqlite, SyncState};
+use flow::{Changes, Finding, Key, Lease, RunCounts, RunStatus, Shard, Trigger};
+use state::{State, SyncState};
 
 use crate::config::CheckedSync;
 use crate::context::Context;
@@ -36,6 +36,8 @@ pub(crate) enum Job {
     Backfill(BackfillScope),
     /// Read these rows again and send them.
     Retry(Vec<Key>),
+    /// Send what changed of the rows of one shard, under its lease.
+    Shard(Arc<Lease>, Shard),
     /// Send what this plan says, and let these guards be passed.
     Apply(Arc<PlanFile>, Vec<Guard>),
 }
@@ -98,7 +100,7 @@ impl engine::Told for Flushes<'_> {
 pub(crate) struct Session<'a> {
     context: &'a Context,
     project: &'a Project,
-    state: Arc<Sqlite>,
+    state: Arc<dyn State>,
     /// The signals of the process.
     pub signals: Signals,
     style: Style,
@@ -107,7 +109,7 @@ pub(crate) struct Session<'a> {
 
 impl<'a> Session<'a> {
     /// Starts listening for signals. What killed processes left in the spool is removed.
-    pub(crate) fn start(context: &'a Context, project: &'a Project, state: Arc<Sqlite>) -> Self {
+    pub(crate) fn start(context: &'a Context, project: &'a Project, state: Arc<dyn State>) -> Self {
         let signals = Signals::listen(Arc::clone(&context.output), DRAINING);
         let spool = project.claim_spool();
         Self { context, project, state, signals, style: context.progress_style(), _spool: spool }
@@ -162,6 +164,11 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// The state.
+    pub(crate) fn state(&self) -> &dyn State {
+        self.state.as_ref()
+    }
+
     /// Does `job` and prints what came of it.
     pub(crate) async fn perform(
         &self,
@@ -208,7 +215,7 @@ impl<'a> Session<'a> {
         let options = RunOptions {
             trigger: match job {
                 Job::Backfill(_) => Trigger::Backfill,
-                Job::Run | Job::Retry(_) | Job::Apply(..) => Trigger::Manual,
+                Job::Run | Job::Shard(..) | Job::Retry(_) | Job::Apply(..) => Trigger::Manual,
             },
             full_refresh: manner.full_refresh,
             rows_max: manner.rows_max,
@@ -230,6 +237,17 @@ impl<'a> Session<'a> {
                 }
                 None => engine::run(sync, ports, options, &watch).await,
             },
+            Job::Shard(lease, shard) => {
+                let about = (lease.as_ref(), shard);
+                let report = engine::run_shard(sync, ports, about, options, &watch).await?;
+                let run = &report.run;
+                let is_done = matches!(run.status, RunStatus::Ok | RunStatus::Partial);
+                if is_done && run.counts.parked == 0 {
+                    let now = self.context.clock.now_micros();
+                    self.state.end_shard(&lease, &run.id, now).await?;
+                }
+                Ok(report)
+            }
             Job::Backfill(scope) => engine::backfill(sync, ports, (scope, options), &watch).await,
             Job::Retry(keys) => engine::retry(sync, ports, (keys, options), &watch).await,
             Job::Apply(plan, allowed) => {
@@ -257,7 +275,7 @@ impl<'a> Session<'a> {
             None => SyncSummary { sync: planned.sync.name.clone(), ..SyncSummary::default() },
         };
         if let Some(report) = &report {
-            let refused = Refused::of_run(&self.state, &report.run).await;
+            let refused = Refused::of_run(self.state.as_ref(), &report.run).await;
             if failure.is_none() {
                 summary.exit_code = self.exit_code(report);
                 // A run without an end ends by a signal, also while it waits.

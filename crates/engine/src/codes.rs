@@ -404,10 +404,28 @@ pub static E4060: Code = Code {
     remedy: "write those records by a sync of their own and look them up in it: `lookup: { sync: NAME, key: COLUMN }`",
 };
 
+/// A sync whose run cannot be cut.
+pub static E4090: Code = Code {
+    id: "E4090",
+    kind: Kind::Config,
+    title: "the sync's run cannot be shared by several processes",
+    cause: "A sync with `method: log` follows one log in one order, so that there is nothing to cut into shards.",
+    remedy: "run it without `--worker`",
+};
+
+/// A sync whose guards look at all of a run.
+pub static E4091: Code = Code {
+    id: "E4091",
+    kind: Kind::Config,
+    title: "the sync's guards cannot judge a shard",
+    cause: "Guards compare a whole run with what was before; a shard is only a part of it. Nothing was sent.",
+    remedy: "let one process run the sync, or leave the guards out for a first load",
+};
+
 /// Every code of this crate.
 pub const CODES: &[&Code] = &[
     &E4001, &E4002, &E4003, &E4004, &E4005, &E4006, &E4007, &E4008, &E4020, &E4021, &E4022, &E4023,
     &E4030, &E4031, &E4032, &E4033, &E4034, &E4035, &E4036, &E4040, &E4050, &E4055, &E4056, &E4060,
-    &G001, &G002, &G003, &G004, &G005, &G006, &G007, &G008, &G009, &G010, &G011, &G012, &R401,
-    &R402, &R403, &R404,
+    &E4090, &E4091, &G001, &G002, &G003, &G004, &G005, &G006, &G007, &G008, &G009, &G010, &G011,
+    &G012, &R401, &R402, &R403, &R404,
 ];

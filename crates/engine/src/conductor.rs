@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use flow::metrics::Busy;
-use flow::{Error, Finding, Key, Kind, Lease, Mark, Result, RunRecord, Watermark};
+use flow::{Error, Finding, Key, Kind, Lease, Mark, Result, RunRecord, Shard, Watermark};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -116,6 +116,8 @@ pub(crate) struct Conductor<'a> {
     pub(crate) ordered: bool,
     /// What a merged read did not contain, after its clean end.
     pub(crate) missing: Slot,
+    /// Only this shard's rows are taken.
+    shard: Option<Shard>,
     /// Every row was read.
     pub(crate) compared: bool,
     pub(crate) findings: Vec<Finding>,
@@ -195,6 +197,7 @@ impl<'a> Conductor<'a> {
             in_pieces: false,
             ordered: job.ordered,
             missing: Slot::default(),
+            shard: job.shard,
             compared: false,
             findings: Vec::new(),
         }
@@ -336,6 +339,7 @@ impl<'a> Conductor<'a> {
         let about = (Arc::clone(&self.prepared), self.meta.clone());
         let mapping =
             Mapping::new(sync, self.ports, about).merging(merger, Arc::clone(&self.missing));
+        let mapping = mapping.only(self.shard);
         let metrics = Arc::clone(&self.ports.metrics);
         tasks.push(tokio::spawn(mapping.map_spool(spool, metrics, sender)));
         Ok((chunks, tasks.into_iter().map(AbortOnDropHandle::new).collect()))

@@ -1,6 +1,7 @@
 //! Delivering: rows into calls, each call made, repeated and bisected until every row has an answer.
 
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use flow::metrics::{Busy, Metrics};
@@ -164,9 +165,30 @@ impl Caller {
         self.metrics.batch_rows(&self.name, &self.object, call.rows.len());
         let (now, began) = (self.clock.now_micros(), Instant::now());
         call.rows.iter_mut().for_each(|row| row.doubt.begin(now));
-        let answer = self.destination.write(&batch).await;
+        let answer = self.under_lease(self.destination.write(&batch)).await;
         self.metrics.busy(&self.sync, Busy::Write, began.elapsed());
         answer
+    }
+
+    /// Goes on with a request only while the lease is certain to be ours: a process that stood still first asks, and sends
+    /// nothing where somebody else has taken over (S2).
+    async fn under_lease<T>(&self, request: impl Future<Output = Result<T>>) -> Result<T> {
+        let mut request = std::pin::pin!(request);
+        loop {
+            let step = std::future::poll_fn(|context| match self.store.is_certain(&self.lease) {
+                true => request.as_mut().poll(context).map(Some),
+                false => Poll::Ready(None),
+            });
+            match step.await {
+                Some(answer) => return answer,
+                // Some of the request may be on its way.
+                None => self
+                    .store
+                    .confirm_lease(&self.lease)
+                    .await
+                    .map_err(|error| error.ambiguous())?,
+            }
+        }
     }
 
     async fn attempt(&self, mut part: Part, delivery: &mut Delivery) -> Next {

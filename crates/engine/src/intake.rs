@@ -8,7 +8,9 @@ use flow::arrow::compute::take;
 use flow::arrow::datatypes::{DataType, Date32Type, TimestampMicrosecondType};
 use flow::arrow::error::ArrowError;
 use flow::metrics::{Busy, Metrics};
-use flow::{Batch, Error, Finding, Key, Mark, Opening, Position, Result, Scope, Source, Watermark};
+use flow::{
+    Batch, Error, Finding, Key, Mark, Opening, Position, Result, Scope, Shard, Source, Watermark,
+};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -21,6 +23,7 @@ use crate::prepare::{Prepared, compile};
 use crate::request::{self, Page, Part, pages_of_changed, since, watermark_column};
 use crate::retry::Attempts;
 use crate::said::leave_out;
+use crate::shard;
 use crate::spool::{Item, Spool};
 use crate::{Ports, RetryPolicy, Sync, codes};
 
@@ -325,6 +328,7 @@ pub(crate) struct Mapping {
     merger: Option<Merger>,
     missing: Slot,
     lookups: Lookups,
+    shard: Option<Shard>,
 }
 
 impl Mapping {
@@ -334,7 +338,8 @@ impl Mapping {
         (prepared, run): (Arc<Prepared>, RunMeta),
     ) -> Self {
         let lookups = Lookups::new(&sync, ports);
-        Self { sync, prepared, run, compiled: None, merger: None, missing: Arc::default(), lookups }
+        let (compiled, merger, missing) = (None, None, Arc::default());
+        Self { sync, prepared, run, compiled, merger, missing, lookups, shard: None }
     }
 
     /// Merges what is mapped with the ledger from now on; what the read did not contain is in `missing` after its end.
@@ -342,9 +347,18 @@ impl Mapping {
         Self { merger, missing, ..self }
     }
 
+    /// Takes only this shard's rows.
+    pub(crate) fn only(self, shard: Option<Shard>) -> Self {
+        Self { shard, ..self }
+    }
+
     /// Maps one batch.
     pub(crate) async fn map(&mut self, item: Item) -> Result<Chunk> {
         let Item { batch, opening, position, part, gone } = item;
+        let batch = match self.shard {
+            Some(shard) => shard::keep(&self.sync, shard, batch)?,
+            None => batch,
+        };
         let (batch, said) = leave_out(&self.sync, batch, &opening)?;
         let compiled = match self.compiled.take() {
             Some((known, mapper)) if known.schema == opening.schema => mapper,

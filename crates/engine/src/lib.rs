@@ -42,6 +42,7 @@ mod retry;
 mod run;
 mod said;
 mod settle;
+mod shard;
 mod sort;
 mod spool;
 mod sync;
@@ -59,8 +60,10 @@ pub use guard::{Guard, Guards, Limit, Ruling};
 pub use plan::{Plan, PlanOp, PlanOptions, PlanRow, RejectGroup, plan};
 pub use plan_file::{Change, Header, PlanFile, Value};
 pub use preview::{Preview, preview};
+pub use request::mapping_name;
 pub use retry::RetryPolicy;
 pub use run::run;
+pub use shard::run_shard;
 pub use sync::{
     Api, Delivery, Ports, Progress, Remember, RemovalLimit, Removed, RemovedAction, RunFailure,
     RunOptions, RunReport, SpoolLimits, Stop, Sync, Watch,

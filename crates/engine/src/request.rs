@@ -122,7 +122,7 @@ pub(crate) fn pages_of_run(sync: &Sync, remembered: &Remembered, now: i64) -> Ve
 }
 
 /// Names what decides which payloads there are, apart from the warehouse's rows: mapping and model.
-pub(crate) fn mapping_name(sync: &Sync) -> String {
+pub fn mapping_name(sync: &Sync) -> String {
     let Model { relation, primary_key, removed_when, .. } = &*sync.model;
     let model = (relation, primary_key);
     let mut written = format!("{:?} {:?} {} {model:?}", sync.mappings, sync.match_on, sync.object);

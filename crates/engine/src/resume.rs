@@ -15,7 +15,7 @@ impl Conductor<'_> {
     /// Asks for the open jobs, one after the other, and books what became of their rows. A job whose end nobody can tell
     /// now ends the run.
     pub(crate) async fn resume_jobs(&mut self, watch: &dyn Watch) -> Result<()> {
-        let jobs = self.ports.store.jobs(&self.sync.name).await?;
+        let jobs = self.ports.store.own_jobs(self.lease).await?;
         for job in jobs {
             if !self.may_go_on() {
                 break;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use flow::{
     Changes, Error, Finding, Key, Kind, Lease, Result, RunCounts, RunRecord, RunStatus, Scope,
-    StoredMark, StoredWatermark, Target, Watermark,
+    Shard, StoredMark, StoredWatermark, Target, Watermark,
 };
 use transform::RunMeta;
 
@@ -51,6 +51,8 @@ pub(crate) struct Job {
     pub(crate) sees_all: bool,
     /// Everything is read once, in the order of the key.
     pub(crate) ordered: bool,
+    /// Only this shard's rows are taken.
+    pub(crate) shard: Option<Shard>,
 }
 
 impl Job {
@@ -69,6 +71,7 @@ impl Job {
             removes: false,
             sees_all: false,
             ordered: false,
+            shard: None,
         }
     }
 }

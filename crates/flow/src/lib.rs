@@ -8,6 +8,7 @@ mod error;
 mod job;
 mod key;
 mod key_order;
+mod lease;
 mod ledger_stream;
 pub mod metrics;
 mod payload;
@@ -16,6 +17,7 @@ mod read_back;
 mod reject;
 mod run;
 mod secret;
+mod shard;
 mod source;
 mod store;
 mod unconfirmed;
@@ -32,6 +34,7 @@ pub use error::{Error, Kind, Result, Retry};
 pub use job::{JobLimits, JobRow, Journal, KeepsJobs, OpenJob, Resumed, StoredJob};
 pub use key::Key;
 pub use key_order::{KeyOrder, PartOrder};
+pub use lease::Lease;
 pub use ledger_stream::{LedgerPage, LedgerRow, LedgerStream};
 pub use payload::{Fingerprint, MatchHash, Payload};
 pub use quota::{KeepsQuota, Lane, Quota, QuotaChange, QuotaMoment, QuotaStore, QuotaWindow};
@@ -39,13 +42,14 @@ pub use read_back::{Found, ReadBack, ReadsBack, Records};
 pub use reject::{Reject, Stage};
 pub use run::{RunCounts, RunRecord, RunStatus, Trigger};
 pub use secret::Secret;
+pub use shard::{Claim, Shard, Work};
 pub use source::{
     Batch, Changes, Checked, ColumnInfo, Fault, Finding, Log, LogTable, Mark, Model, Opening,
     Position, REMOVED, Read, ReadRequest, Relation, SOURCE_TYPE, Scope, Source, Wait,
 };
 pub use store::{
-    BackfillProgress, Commit, Entry, Gone, GoneHow, Lease, LedgerChange, RejectRecord, Store,
-    StoredMark, StoredWatermark, Target,
+    BackfillProgress, Commit, Entry, Gone, GoneHow, LedgerChange, RejectRecord, Store, StoredMark,
+    StoredWatermark, Target,
 };
 pub use unconfirmed::Unconfirmed;
 pub use watermark::Watermark;

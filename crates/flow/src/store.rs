@@ -1,40 +1,12 @@
 //! The port to the state: what is remembered between runs, and the one transaction that moves it.
 
-use std::any::Any;
-use std::fmt;
-
 use async_trait::async_trait;
 use serde::Serialize;
 
 use crate::{
-    Fingerprint, Key, KeyOrder, LedgerStream, Mark, MatchHash, Position, Reject, Result, RunCounts,
-    RunRecord, StoredJob, Unconfirmed, Watermark,
+    Claim, Fingerprint, Key, KeyOrder, Lease, LedgerStream, Mark, MatchHash, Position, Reject,
+    Result, RunCounts, RunRecord, StoredJob, Unconfirmed, Watermark, Work,
 };
-
-/// The right to run one sync. Dropping it gives the lease back; a killed process gives it back too.
-pub struct Lease {
-    /// The sync.
-    pub sync: String,
-    /// Grows with every owner; a commit with an older epoch is refused (S2).
-    pub epoch: i64,
-    /// What holds the lease; dropped with it.
-    pub held: Box<dyn Any + Send + Sync>,
-}
-
-impl Lease {
-    /// Leave to write under this lease, for a task of its owner. Holds nothing, and is refused once there is a newer
-    /// owner.
-    #[must_use]
-    pub fn leave(&self) -> Self {
-        Self { sync: self.sync.clone(), epoch: self.epoch, held: Box::new(()) }
-    }
-}
-
-impl fmt::Debug for Lease {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Lease({}, epoch {})", self.sync, self.epoch)
-    }
-}
 
 /// The ledger's memory of one row.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -212,6 +184,20 @@ pub trait Store: Send + Sync {
     /// Kind `Lease` while another process holds it.
     async fn acquire(&self, sync: &str, at: i64) -> Result<Lease>;
 
+    /// Whether the lease is certain to be its owner's right now. A process may have stood still for longer than its lease
+    /// lasts: nothing is sent before [`Store::confirm_lease`] then (S2).
+    fn is_certain(&self, _lease: &Lease) -> bool {
+        true
+    }
+
+    /// Asks whether the lease is still its owner's, and renews it where it is.
+    ///
+    /// # Errors
+    /// Kind `Lease` once another owner may have it; nothing may be sent then.
+    async fn confirm_lease(&self, _lease: &Lease) -> Result<()> {
+        Ok(())
+    }
+
     /// Writes a run: its start, or its end.
     async fn put_run(&self, lease: &Lease, run: &RunRecord) -> Result<()>;
 
@@ -340,4 +326,26 @@ pub trait Store: Send + Sync {
 
     /// Jobs of `sync` whose end nobody has seen, in the order in which they were intended.
     async fn jobs(&self, sync: &str) -> Result<Vec<StoredJob>>;
+
+    /// As [`Store::jobs`], but under a shard's lease only those of the shard.
+    async fn own_jobs(&self, lease: &Lease) -> Result<Vec<StoredJob>> {
+        self.jobs(&lease.sync).await
+    }
+
+    /// Takes a shard of work that several processes share; begins the work where nobody has. Under its lease progress is
+    /// the shard's own: the sync's watermark moves when the last shard has ended.
+    ///
+    /// # Errors
+    /// Kind `Lease` while the sync is run as a whole.
+    async fn claim(&self, _sync: &str, _work: &Work, _at: i64) -> Result<Claim> {
+        Ok(Claim::Alone)
+    }
+
+    /// Every row of the lease's shard is settled, by this run. Says whether it was the last shard.
+    ///
+    /// # Errors
+    /// Kind `Lease` where another process has the shard by now.
+    async fn end_shard(&self, _lease: &Lease, _run_id: &str, _at: i64) -> Result<bool> {
+        Ok(true)
+    }
 }

@@ -220,6 +220,122 @@ pub static E3071_QUOTA_DAMAGED: Code = Code {
     remedy: "run again: the file is put aside and begun anew",
 };
 
+/// The server of the state does not answer.
+pub static E3040_UNREACHABLE: Code = Code {
+    id: "E3040",
+    kind: Kind::Unreachable,
+    title: "The server of the state cannot be reached.",
+    cause: "The PostgreSQL server named under `state` does not take connections there: host or port are wrong, it is down or \
+            starting, a firewall is in between, or it has no connection left.",
+    remedy: "check host, port and the server; then run again",
+};
+
+/// It does not let us in.
+pub static E3041_LOGIN: Code = Code {
+    id: "E3041",
+    kind: Kind::Credentials,
+    title: "The server of the state refuses the login.",
+    cause: "User, password or database in the URL under `state` are wrong, or pg_hba.conf has no line for them.",
+    remedy: "check the URL of the state; `psql` with the same URL says more",
+};
+
+/// TLS does not come about.
+pub static E3042_TLS: Code = Code {
+    id: "E3042",
+    kind: Kind::Unreachable,
+    title: "The TLS connection to the state fails.",
+    cause: "The server's certificate is not trusted or is for another host, or the server offers no TLS.",
+    remedy: "name the CA with `ca_file` of the connection, or `sslrootcert` in the URL; `sslmode` names a weaker mode where \
+             that is wanted",
+};
+
+/// Missing rights.
+pub static E3043_PERMISSION: Code = Code {
+    id: "E3043",
+    kind: Kind::Credentials,
+    title: "The role may not write the state.",
+    cause: "The role of the state needs to create and use the schema named under `state`, or the server is a standby, \
+            which nobody can write to.",
+    remedy: "as an owner of the database: CREATE SCHEMA outflow_state AUTHORIZATION the_role; and connect to the primary",
+};
+
+/// The schema holds something else.
+pub static E3044_NOT_STATE: Code = Code {
+    id: "E3044",
+    kind: Kind::Config,
+    title: "The schema is not a state of outflow.",
+    cause: "The schema named under `state` holds tables of something else, or tables of the state are missing. Nothing was \
+            changed.",
+    remedy: "name another schema under `state`, or put a backup of the schema back; an empty one begins with a first load \
+             that upserts every row and deletes nothing",
+};
+
+/// A newer outflow made it.
+pub static E3045_NEWER: Code = Code {
+    id: "E3045",
+    kind: Kind::Config,
+    title: "The state in PostgreSQL was written by a newer version of outflow.",
+    cause: "A newer outflow changed the tables of the schema; this version does not know them. Nothing was changed.",
+    remedy: "run the newer outflow on every machine that shares the state",
+};
+
+/// Somebody else has it locked.
+pub static E3046_BUSY: Code = Code {
+    id: "E3046",
+    kind: Kind::Failed,
+    title: "The state in PostgreSQL is locked.",
+    cause: "Another session kept a table or a row of the state locked for too long: an open transaction of somebody, or a \
+            process that stands still in the middle of a commit.",
+    remedy: "look at pg_stat_activity for the schema's sessions, end the one that waits, and run again",
+};
+
+/// The connection is gone.
+pub static E3047_LOST: Code = Code {
+    id: "E3047",
+    kind: Kind::Failed,
+    title: "The connection to the state was lost.",
+    cause: "The server restarted, or the network between was cut. Everything acknowledged before is kept.",
+    remedy: "run again; rows whose acknowledgement was not kept are sent once more",
+};
+
+/// Anything the server says that should not happen.
+pub static E3048_UNEXPECTED: Code = Code {
+    id: "E3048",
+    kind: Kind::Failed,
+    title: "The state in PostgreSQL gave an answer that was not expected.",
+    cause: "The server refused a statement of ours for a reason that has no code of its own.",
+    remedy: "run again; if it comes back, report it with the message",
+};
+
+/// No room.
+pub static E3049_FULL: Code = Code {
+    id: "E3049",
+    kind: Kind::Failed,
+    title: "The server of the state has no room.",
+    cause: "Its disk or its memory is full, so that the last change could not be written. Everything acknowledged before it \
+            is kept.",
+    remedy: "make room on the server and run again; rows whose acknowledgement was not kept are sent once more",
+};
+
+/// What `state` says cannot be right.
+pub static E3050_OPTIONS: Code = Code {
+    id: "E3050",
+    kind: Kind::Config,
+    title: "The state's options cannot be used.",
+    cause: "The URL, the TLS mode, the schema or the lease under `state` contradict each other or cannot be parsed.",
+    remedy: "correct `state` in outflow.yml; write postgres://user:password@host:port/database with special characters \
+             percent-encoded",
+};
+
+/// Other processes share another work.
+pub static E3052_OTHER_WORK: Code = Code {
+    id: "E3052",
+    kind: Kind::Lease,
+    title: "Other processes share another work of the sync.",
+    cause: "Processes share a work only when mapping, options and the number of shards are the same for all of them.",
+    remedy: "start every process with the same project and the same options, or wait until the others have ended",
+};
+
 /// Anything SQLite says that should not happen.
 pub static E3099_UNEXPECTED: Code = Code {
     id: "E3099",
@@ -251,6 +367,18 @@ pub const CODES: &[&Code] = &[
     &E3020_LEDGER_MISSING,
     &E3021_LEDGER_DAMAGED,
     &E3030_NO_SUCH_JOB,
+    &E3040_UNREACHABLE,
+    &E3041_LOGIN,
+    &E3042_TLS,
+    &E3043_PERMISSION,
+    &E3044_NOT_STATE,
+    &E3045_NEWER,
+    &E3046_BUSY,
+    &E3047_LOST,
+    &E3048_UNEXPECTED,
+    &E3049_FULL,
+    &E3050_OPTIONS,
+    &E3052_OTHER_WORK,
     &E3070_QUOTA_FILE,
     &E3071_QUOTA_DAMAGED,
     &E3099_UNEXPECTED,

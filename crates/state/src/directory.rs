@@ -14,8 +14,11 @@ use crate::fault::While;
 /// Tells apart the drafts of one process.
 static DRAFTS: AtomicU32 = AtomicU32::new(0);
 
-/// Makes the directory where it is missing, and keeps others out of it.
-pub(crate) fn prepare(dir: &Path) -> Result<()> {
+/// Makes the directory of a state where it is missing, and keeps others out of it.
+///
+/// # Errors
+/// `E3001` when it cannot be made or protected.
+pub fn prepare(dir: &Path) -> Result<()> {
     if !dir.exists() {
         DirBuilder::new()
             .recursive(true)

@@ -19,20 +19,20 @@ const MODES: [Mode; 6] =
     [Mode::Upsert, Mode::Update, Mode::Create, Mode::Mirror, Mode::Append, Mode::Delete];
 
 /// One stored job without its rows.
-struct Head {
-    key: String,
-    remote_id: Option<String>,
-    object: String,
-    mode: String,
-    match_on: String,
-    by_id: bool,
-    rows: i64,
-    intended_at: i64,
-    sum: i64,
+pub(crate) struct Head {
+    pub(crate) key: String,
+    pub(crate) remote_id: Option<String>,
+    pub(crate) object: String,
+    pub(crate) mode: String,
+    pub(crate) match_on: String,
+    pub(crate) by_id: bool,
+    pub(crate) rows: i64,
+    pub(crate) intended_at: i64,
+    pub(crate) sum: i64,
 }
 
 impl Head {
-    fn of(job: &StoredJob) -> Self {
+    pub(crate) fn of(job: &StoredJob) -> Self {
         let StoredJob { open, by_id, rows } = job;
         Self {
             key: open.key.clone(),
@@ -61,7 +61,7 @@ impl Head {
         })
     }
 
-    fn sum(&self, sync: i64) -> i64 {
+    pub(crate) fn sum(&self, sync: i64) -> i64 {
         Checksum::default()
             .begin(JOBS)
             .int(sync)
@@ -75,9 +75,29 @@ impl Head {
             .int(self.intended_at)
             .sum()
     }
+
+    /// The job with these rows.
+    pub(crate) fn job(self, rows: Vec<JobRow>, tokens: Vec<String>) -> Result<StoredJob> {
+        let mode = MODES.into_iter().find(|mode| mode.as_str() == self.mode);
+        let open = OpenJob {
+            mode: mode.ok_or_else(|| mismatch("jobs"))?,
+            key: self.key,
+            remote_id: self.remote_id,
+            object: self.object.into(),
+            match_on: self.match_on.split(SEPARATOR).map(str::to_owned).collect::<Arc<[String]>>(),
+            tokens,
+            intended_at: self.intended_at,
+        };
+        Ok(StoredJob { open, by_id: self.by_id, rows })
+    }
 }
 
-fn row_sum(checksum: &mut Checksum, (sync, job): (i64, &str), at: (i64, &JobRow, &str)) -> i64 {
+/// The checksum of a job's row.
+pub(crate) fn row_sum(
+    checksum: &mut Checksum,
+    (sync, job): (i64, &str),
+    at: (i64, &JobRow, &str),
+) -> i64 {
     let (number, row, token) = at;
     checksum
         .begin(ROWS)
@@ -220,17 +240,7 @@ fn with_rows(connection: &Connection, sync: i64, head: Head) -> Result<StoredJob
         rows.push(row);
         tokens.push(token);
     }
-    let mode = MODES.into_iter().find(|mode| mode.as_str() == head.mode);
-    let open = OpenJob {
-        mode: mode.ok_or_else(|| mismatch("jobs"))?,
-        key: head.key,
-        remote_id: head.remote_id,
-        object: head.object.into(),
-        match_on: head.match_on.split(SEPARATOR).map(str::to_owned).collect::<Arc<[String]>>(),
-        tokens,
-        intended_at: head.intended_at,
-    };
-    Ok(StoredJob { open, by_id: head.by_id, rows })
+    head.job(rows, tokens)
 }
 
 /// Forgets these jobs; they have ended.

@@ -102,7 +102,8 @@ pub(crate) fn held(dir: &Path, sync: &str) -> Error {
     Error::new(&codes::E3010_LEASE_HELD, format!("Sync `{sync}` is held by {who}."))
 }
 
-fn host() -> String {
+/// This host's name; empty where it is not known.
+pub(crate) fn host() -> String {
     fs::read_to_string("/proc/sys/kernel/hostname")
         .map(|name| name.trim().to_owned())
         .unwrap_or_default()

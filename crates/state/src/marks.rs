@@ -58,7 +58,8 @@ pub(crate) fn put(
         .during("writing the mark")
 }
 
-fn sum(sync: i64, stored: &StoredMark, written: &Written<'_>) -> i64 {
+/// The checksum of a mark.
+pub(crate) fn sum(sync: i64, stored: &StoredMark, written: &Written<'_>) -> i64 {
     let mark = stored.mark.as_ref().map_or("", |mark| &mark.0);
     Checksum::default()
         .begin(MARKS)

@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use flow::{Lease, RejectRecord, Result, RunRecord, StoredWatermark};
+use async_trait::async_trait;
+use flow::{Lease, RejectRecord, Result, RunRecord, Store, StoredWatermark};
 use rusqlite::{Connection, Transaction};
 
 use crate::fault::While;
@@ -38,49 +39,90 @@ pub struct SyncState {
     pub held_by: Option<Holder>,
 }
 
-impl Sqlite {
+/// A store as the operator's commands know it: the port, and what only people ask.
+#[async_trait]
+pub trait State: Store {
+    /// Where it is, for people: a folder, or a server and a schema.
+    fn place(&self) -> String;
+
     /// The newest runs, newest first: of `sync`, or of all.
     ///
     /// # Errors
     /// `E3xxx` when the state cannot be read.
-    pub async fn runs(&self, sync: Option<&str>, limit: u64) -> Result<Vec<RunRecord>> {
-        let sync = sync.map(str::to_owned);
-        self.reader.run(move |connection| runs::list(connection, sync.as_deref(), limit)).await
-    }
+    async fn runs(&self, sync: Option<&str>, limit: u64) -> Result<Vec<RunRecord>>;
 
     /// The run whose id is, or begins with, `id_or_prefix`.
     ///
     /// # Errors
     /// `E3017` when several runs begin so.
-    pub async fn run(&self, id_or_prefix: &str) -> Result<Option<RunRecord>> {
-        let prefix = id_or_prefix.to_owned();
-        self.reader.run(move |connection| runs::find(connection, &prefix)).await
-    }
+    async fn run(&self, id_or_prefix: &str) -> Result<Option<RunRecord>>;
 
     /// Open rejects, oldest first.
     ///
     /// # Errors
     /// `E3xxx` when the state cannot be read.
-    pub async fn rejects(&self, filter: &RejectFilter) -> Result<Vec<RejectRecord>> {
-        let filter = filter.clone();
-        self.reader.run(move |connection| rejects::list(connection, &filter)).await
-    }
+    async fn rejects(&self, filter: &RejectFilter) -> Result<Vec<RejectRecord>>;
 
     /// Open rejects by cause, the most frequent first: of `sync`, or of all.
     ///
     /// # Errors
     /// `E3xxx` when the state cannot be read.
-    pub async fn reject_groups(&self, sync: Option<&str>) -> Result<Vec<RejectGroup>> {
-        let sync = sync.map(str::to_owned);
-        self.reader.run(move |connection| rejects::groups(connection, sync.as_deref())).await
-    }
+    async fn reject_groups(&self, sync: Option<&str>) -> Result<Vec<RejectGroup>>;
 
     /// Forgets open rejects by number and says how many there were. The ledger still knows the refused payloads,
     /// so that they are not sent again until the row changes.
     ///
     /// # Errors
     /// `E3xxx` when the state cannot be written.
-    pub async fn discard_rejects(&self, ids: &[i64]) -> Result<u64> {
+    async fn discard_rejects(&self, ids: &[i64]) -> Result<u64>;
+
+    /// Forgets the watermark, the ledger, the backfills and the rejects of the lease's sync, and keeps its run
+    /// history. The next run is a first load that upserts every row. Works on a damaged ledger too.
+    ///
+    /// # Errors
+    /// `E3011` when another run has taken the sync over, `E3xxx` when the state cannot be written.
+    async fn reset(&self, lease: &Lease) -> Result<()>;
+
+    /// Every sync that ever ran, by name.
+    ///
+    /// # Errors
+    /// `E3xxx` when the state cannot be read.
+    async fn syncs(&self) -> Result<Vec<SyncState>>;
+
+    /// Bytes the state takes where it is kept, with everything that belongs to it.
+    ///
+    /// # Errors
+    /// `E3xxx` when the state cannot be read.
+    async fn size_bytes(&self) -> Result<u64>;
+}
+
+#[async_trait]
+impl State for Sqlite {
+    fn place(&self) -> String {
+        self.dir.display().to_string()
+    }
+
+    async fn runs(&self, sync: Option<&str>, limit: u64) -> Result<Vec<RunRecord>> {
+        let sync = sync.map(str::to_owned);
+        self.reader.run(move |connection| runs::list(connection, sync.as_deref(), limit)).await
+    }
+
+    async fn run(&self, id_or_prefix: &str) -> Result<Option<RunRecord>> {
+        let prefix = id_or_prefix.to_owned();
+        self.reader.run(move |connection| runs::find(connection, &prefix)).await
+    }
+
+    async fn rejects(&self, filter: &RejectFilter) -> Result<Vec<RejectRecord>> {
+        let filter = filter.clone();
+        self.reader.run(move |connection| rejects::list(connection, &filter)).await
+    }
+
+    async fn reject_groups(&self, sync: Option<&str>) -> Result<Vec<RejectGroup>> {
+        let sync = sync.map(str::to_owned);
+        self.reader.run(move |connection| rejects::groups(connection, sync.as_deref())).await
+    }
+
+    async fn discard_rejects(&self, ids: &[i64]) -> Result<u64> {
         let ids = ids.to_vec();
         self.writer
             .run(move |connection| {
@@ -92,12 +134,7 @@ impl Sqlite {
             .await
     }
 
-    /// Forgets the watermark, the ledger, the backfills and the rejects of the lease's sync, and keeps its run
-    /// history. The next run is a first load that upserts every row. Works on a damaged ledger too.
-    ///
-    /// # Errors
-    /// `E3011` when another run has taken the sync over, `E3xxx` when the state cannot be written.
-    pub async fn reset(&self, lease: &Lease) -> Result<()> {
+    async fn reset(&self, lease: &Lease) -> Result<()> {
         let ledgers = self.ledgers.clone();
         ledgers.abandon(&lease.sync).await;
         self.write(lease, move |transaction, sync| {
@@ -112,11 +149,7 @@ impl Sqlite {
         self.read(&name, move |connection, sync| ledgers.clear(connection, sync)).await.map(|_| ())
     }
 
-    /// Every sync that ever ran, by name.
-    ///
-    /// # Errors
-    /// `E3xxx` when the state cannot be read.
-    pub async fn syncs(&self) -> Result<Vec<SyncState>> {
+    async fn syncs(&self) -> Result<Vec<SyncState>> {
         let (dir, ledgers) = (self.dir.clone(), self.ledgers.clone());
         self.reader
             .run(move |connection| {
@@ -135,11 +168,7 @@ impl Sqlite {
             .await
     }
 
-    /// Bytes the state takes on disk, its log and the ledgers' files included.
-    ///
-    /// # Errors
-    /// None today; a file that cannot be looked at counts 0.
-    pub async fn size_bytes(&self) -> Result<u64> {
+    async fn size_bytes(&self) -> Result<u64> {
         let (dir, ledgers) = (self.dir.clone(), self.ledgers.clone());
         self.reader
             .run(move |_| {

@@ -10,7 +10,8 @@ const PAYLOADS: u8 = 9;
 const READING: &str = "reading what was sent";
 const WRITING: &str = "writing what was sent";
 
-fn sum(sync: i64, key: &str, fields: &[u8]) -> i64 {
+/// The checksum of what is remembered of a row.
+pub(crate) fn sum(sync: i64, key: &str, fields: &[u8]) -> i64 {
     Checksum::default().begin(PAYLOADS).int(sync).bytes(key.as_bytes()).bytes(fields).sum()
 }
 

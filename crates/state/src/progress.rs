@@ -64,7 +64,7 @@ pub(crate) fn put_watermark(
         .during("writing the watermark")
 }
 
-fn watermark_sum(sync: i64, stored: &StoredWatermark, written: &Written<'_>) -> i64 {
+pub(crate) fn watermark_sum(sync: i64, stored: &StoredWatermark, written: &Written<'_>) -> i64 {
     Checksum::default()
         .begin(WATERMARKS)
         .int(sync)
@@ -134,7 +134,7 @@ pub(crate) fn put_backfill(
         .during("writing the progress of a backfill")
 }
 
-fn backfill_sum(sync: i64, progress: &BackfillProgress, at: i64) -> i64 {
+pub(crate) fn backfill_sum(sync: i64, progress: &BackfillProgress, at: i64) -> i64 {
     Checksum::default()
         .begin(BACKFILLS)
         .int(sync)

@@ -55,6 +55,14 @@ pub(crate) fn put(
     rejects: &[Reject],
     written: &Written<'_>,
 ) -> Result<()> {
+    for (reject, rows) in subjects(rejects) {
+        put_one(transaction, sync, (reject, rows), written)?;
+    }
+    Ok(())
+}
+
+/// One reject per row, or per cause of rows without a key, and for how many rows it stands.
+pub(crate) fn subjects(rejects: &[Reject]) -> Vec<(&Reject, u64)> {
     let mut subjects: BTreeMap<Subject<'_>, (&Reject, u64)> = BTreeMap::new();
     for reject in rejects {
         let cause = (reject.stage.as_str(), reject.code.id, reject.field.as_deref());
@@ -63,10 +71,12 @@ pub(crate) fn put(
         known.1 = if same_cause(known.0, reject) { known.1 + 1 } else { 1 };
         known.0 = reject;
     }
-    for (reject, rows) in subjects.into_values() {
-        put_one(transaction, sync, (reject, rows), written)?;
-    }
-    Ok(())
+    subjects.into_values().collect()
+}
+
+/// As much of the reason as is kept.
+pub(crate) fn kept_reason(reject: &Reject) -> String {
+    reject.reason.chars().take(REASON_CHARS_MAX).collect()
 }
 
 fn same_cause(a: &Reject, b: &Reject) -> bool {
@@ -79,7 +89,7 @@ fn put_one(
     (reject, rows): (&Reject, u64),
     written: &Written<'_>,
 ) -> Result<()> {
-    let reason: String = reject.reason.chars().take(REASON_CHARS_MAX).collect();
+    let reason = kept_reason(reject);
     let (stage, code) = (reject.stage.as_str(), reject.code.id);
     let Some(id) = open_one(transaction, sync, reject)? else {
         return transaction

@@ -10,17 +10,19 @@ use crate::fault::While;
 const READING: &str = "reading the run history";
 const WRITING: &str = "writing the run history";
 /// Runs of one sync that are remembered.
-const RUNS_KEPT_MAX: u32 = 10_000;
+pub(crate) const RUNS_KEPT_MAX: u32 = 10_000;
 
 const SELECT: &str = "SELECT runs.id, syncs.name, trigger_kind, status, started_at, ended_at, read_rows, \
      unchanged, created, updated, rejected, parked, requests, retries, error, \
      gone, removed, gone_waiting, gone_ignored, gone_failed, found_only_by_compare, wake_at \
      FROM runs JOIN syncs ON syncs.id = runs.sync";
 
-const TRIGGERS: [Trigger; 4] =
+/// What may start a run.
+pub(crate) const TRIGGERS: [Trigger; 4] =
     [Trigger::Manual, Trigger::Schedule, Trigger::Event, Trigger::Backfill];
 
-const STATUSES: [RunStatus; 8] = [
+/// How a run may end.
+pub(crate) const STATUSES: [RunStatus; 8] = [
     RunStatus::Running,
     RunStatus::Ok,
     RunStatus::Partial,
@@ -114,7 +116,8 @@ pub(crate) fn put_counts(transaction: &Transaction<'_>, sync: i64, commit: &Comm
     if changed == 1 { Ok(()) } else { Err(no_run(&commit.run_id)) }
 }
 
-fn no_run(id: &str) -> Error {
+/// The run was never begun for its sync.
+pub(crate) fn no_run(id: &str) -> Error {
     Error::new(&codes::E3016_NO_RUN, format!("Run {id} was not begun for this sync."))
 }
 

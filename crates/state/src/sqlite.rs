@@ -118,7 +118,7 @@ impl Sqlite {
                 }
                 transaction.commit().during("taking the lease")?;
                 held.damage = check(connection, &ledgers, &sync)?;
-                Ok(Some(Lease { sync: name, epoch: sync.epoch, held: Box::new(held) }))
+                Ok(Some(Lease::new(name, sync.epoch, held)))
             })
             .await
     }

@@ -14,7 +14,8 @@ const READING: &str = "reading the unconfirmed rows";
 const WRITING: &str = "writing the unconfirmed rows";
 const COLUMNS: &str = "key, match_hash, confirm_after, sum";
 
-fn sum(sync: i64, row: &Unconfirmed) -> i64 {
+/// The checksum of an unconfirmed row.
+pub(crate) fn sum(sync: i64, row: &Unconfirmed) -> i64 {
     Checksum::default()
         .begin(UNCONFIRMED)
         .int(sync)
@@ -149,7 +150,8 @@ pub(crate) fn put_unheard(transaction: &Transaction<'_>, sync: i64, at: i64) -> 
         .during(WRITING)
 }
 
-fn unheard_sum(sync: i64, at: i64) -> i64 {
+/// The checksum of until when calls were left unheard.
+pub(crate) fn unheard_sum(sync: i64, at: i64) -> i64 {
     Checksum::default().begin(UNHEARD).int(sync).int(at).sum()
 }
 

@@ -19,6 +19,7 @@ pub(crate) mod simulate;
 pub(crate) mod state;
 pub(crate) mod status;
 pub(crate) mod validate;
+mod worker;
 
 use crate::args::Command;
 use crate::context::{Context, Outcome};

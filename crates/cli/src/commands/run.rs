@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::args::Selection;
+use crate::commands::worker::{SharingArgs, work};
 use crate::config::CheckedSync;
 use crate::context::{Context, Outcome};
 use crate::exit;
@@ -39,6 +40,9 @@ pub(crate) struct RunArgs {
     /// Stop a sync at its first reject, and begin no further sync after one that failed.
     #[arg(long)]
     pub fail_fast: bool,
+    /// Whether the run is shared with other processes.
+    #[command(flatten)]
+    pub sharing: SharingArgs,
     /// Run once also where the sync has `schedule.continuous`.
     #[arg(long)]
     pub once: bool,
@@ -70,7 +74,7 @@ pub(crate) async fn run(context: &Context, args: &RunArgs) -> Result<Outcome> {
     }
     let project = Project::load(context)?;
     let state = project.open_state().await?;
-    let syncs = project.select(&args.selection, &state).await?;
+    let syncs = project.select(&args.selection, state.as_ref()).await?;
     let session = Session::start(context, &project, state);
     session.announce(&syncs).await;
     let names: Vec<String> = syncs.iter().map(|planned| planned.sync.name.clone()).collect();
@@ -111,6 +115,10 @@ async fn each(
         }
         if !summaries.is_empty() {
             context.output.line("");
+        }
+        if args.sharing.worker {
+            summaries.extend(work(session, context, planned, (&args.sharing, manner)).await);
+            continue;
         }
         summaries.push(session.perform(planned, Job::Run, manner).await);
     }

@@ -50,7 +50,7 @@ pub(crate) async fn run(context: &Context, command: &RunsCommand) -> Result<Outc
     match command {
         RunsCommand::Ls { sync, limit } => {
             if let Some(sync) = sync {
-                project.known_sync(sync, &state).await?;
+                project.known_sync(sync, state.as_ref()).await?;
             }
             list(context, &state.runs(sync.as_deref(), *limit).await?);
         }

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use flow::Store;
 use serde_json::json;
-use state::{Sqlite, SyncState};
+use state::{State, SyncState};
 
 use crate::confirm;
 use crate::context::{Context, Outcome};
@@ -62,15 +61,15 @@ pub(crate) async fn run(context: &Context, command: &StateCommand) -> Result<Out
 async fn show(
     context: &Context,
     project: &Project,
-    state: &Arc<Sqlite>,
+    state: &Arc<dyn State>,
     sync: Option<&str>,
 ) -> Result<()> {
     if let Some(sync) = sync {
-        project.known_sync(sync, state).await?;
+        project.known_sync(sync, state.as_ref()).await?;
     }
     let output = &context.output;
     let size = state.size_bytes().await?;
-    output.line(format_args!("{}  {}", project.state_dir().display(), text::bytes(size)));
+    output.line(format_args!("{}  {}", state.place(), text::bytes(size)));
     let heads = ["sync", "watermark", "ledger rows", "open rejects", "open backfills", "held by"];
     let mut rows = vec![heads.map(str::to_owned).to_vec()];
     let known = state.syncs().await?;
@@ -90,7 +89,7 @@ async fn show(
             known.held_by.as_ref().map_or("-".to_owned(), |holder| format!("pid {}", holder.pid)),
         ]);
     }
-    output.item("state", &json!({ "path": project.state_dir(), "bytes": size }));
+    output.item("state", &json!({ "path": state.place(), "bytes": size }));
     if rows.len() == 1 {
         output.note("nothing is remembered yet");
         return Ok(());
@@ -117,10 +116,10 @@ fn json_of(known: &SyncState) -> serde_json::Value {
 async fn reset(
     context: &Context,
     project: &Project,
-    state: &Arc<Sqlite>,
+    state: &Arc<dyn State>,
     (sync, yes): (&str, bool),
 ) -> Result<()> {
-    project.known_sync(sync, state).await?;
+    project.known_sync(sync, state.as_ref()).await?;
     let known = state.syncs().await?.into_iter().find(|known| known.sync == sync);
     let rows = known.map_or(0, |known| known.ledger_rows);
     let remembered = text::counted(rows, "remembered row");

@@ -34,7 +34,7 @@ pub(crate) async fn run(context: &Context, args: &StatusArgs) -> Result<Outcome>
     let syncs: Vec<&CheckedSync> = match all {
         // Disabled ones are shown too.
         true => project.syncs().iter().collect(),
-        false => project.select(selection, &state).await?,
+        false => project.select(selection, state.as_ref()).await?,
     };
     let known = state.syncs().await?;
     let now = context.clock.now_micros();

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
+use flow::Secret;
 use reader::SourceKind;
 use serde_json::{Map, Value as Json};
 use writer::DestinationKind;
@@ -60,8 +62,25 @@ impl Project {
 /// Where the state is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StateConfig {
-    /// The folder; `.outflow` in the project where nothing else is written.
+    /// The folder; `.outflow` in the project where nothing else is written. The spool is there in any case.
     pub dir: PathBuf,
+    /// The server that keeps the state instead.
+    pub server: Option<StateServer>,
+}
+
+/// A schema in PostgreSQL that keeps the state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StateServer {
+    /// Where, and as whom.
+    pub url: Secret,
+    /// The TLS mode, where one is named outside of the URL.
+    pub tls: Option<reader::postgres::Tls>,
+    /// PEM file with the CA certificates to trust instead of the system's.
+    pub ca_file: Option<PathBuf>,
+    /// The schema.
+    pub schema: String,
+    /// How long the lease of a process lasts that stands still.
+    pub lease: Option<Duration>,
 }
 
 /// A named warehouse or destination.

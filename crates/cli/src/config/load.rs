@@ -1,7 +1,7 @@
 //! Reads every file of a project and checks it: the road from text to [`Project`].
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use super::check::{self, Setting};
@@ -14,8 +14,7 @@ use super::open::Opened;
 use super::reference::{self, Outside};
 use super::shape::Shape;
 use super::vars::{self, Vars};
-use super::written::{Backend, StateSection};
-use super::{connections, schema, secrets, yaml};
+use super::{connections, schema, secrets, state, yaml};
 use crate::codes::{E0019_SCHEMA_BUG, E0030_UNKNOWN_ENVIRONMENT, E0101_SYNC_NAME_TWICE};
 use crate::diagnostic::{Diagnostic, Report, Severity};
 
@@ -88,6 +87,7 @@ impl ProjectTree {
         problems: &mut Vec<Diagnostic>,
     ) -> Option<Self> {
         let (mut node, is_clean) = parsed(file, problems)?;
+        state::spell_out(&mut node);
         problems.extend(secrets::hide(&node));
         let outside = Outside { variable: options.variable, root: options.root };
         substitute(&mut node, outside, problems);
@@ -97,7 +97,6 @@ impl ProjectTree {
         let well_formed = is_clean && found.is_empty();
         problems.extend(found);
         overlay(&mut node, options.environment, problems);
-        problems.extend(check::not_yet_in_project(&node));
         // Nothing works without the state, so that what it needs must be there.
         problems.extend(
             node.entry("state").map(|entry| entry.value.unresolved()).into_iter().flatten(),
@@ -147,20 +146,26 @@ impl ProjectTree {
                     .at(place, "this sync")
             }));
         }
-        self.project(options, connections, checked)
+        let setting = state::Setting {
+            root: options.root,
+            environment: options.environment,
+            connections: &connections,
+        };
+        let state = state::check(&self.node, &setting, problems);
+        self.project(options, (connections, state), checked)
     }
 
     fn project(
         self,
         options: LoadOptions<'_>,
-        connections: BTreeMap<String, Option<Connection>>,
+        (connections, state): (BTreeMap<String, Option<Connection>>, StateConfig),
         syncs: Vec<CheckedSync>,
     ) -> Project {
         let name = self.node.entry("project").and_then(|entry| entry.value.as_text());
         Project {
             name: name.unwrap_or_default().to_owned(),
             root: options.root.to_owned(),
-            state: StateConfig { dir: state_dir(&self.node, options) },
+            state,
             connections: connections
                 .into_iter()
                 .filter_map(|(name, connection)| Some((name, connection?)))
@@ -298,22 +303,5 @@ fn merge_defaults(sync: &mut Node, defaults: Option<&Node>) {
             }
             Some(_) => {}
         }
-    }
-}
-
-/// The folder of the state. What one environment's accounts acknowledged says nothing about another's, so that each
-/// has a state of its own.
-fn state_dir(project: &Node, options: LoadOptions<'_>) -> PathBuf {
-    let section = project.entry("state").map(|entry| entry.value.to_json());
-    let section: StateSection =
-        section.and_then(|json| serde_json::from_value(json).ok()).unwrap_or_default();
-    let path = section.path.filter(|_| section.backend == Backend::Local);
-    let dir = options.root.join(path.as_deref().unwrap_or(".outflow"));
-    match options.environment {
-        // An environment that says where its state is has it there.
-        Some(name) if project.entry_at(&["environments", name, "state"]).is_none() => {
-            dir.join("environments").join(name)
-        }
-        _ => dir,
     }
 }

@@ -22,13 +22,14 @@ mod scalar;
 mod schema;
 mod secrets;
 mod shape;
+mod state;
 mod vars;
 mod written;
 mod yaml;
 
 pub use catalog::{CATALOG, Catalog, Kind};
 pub(crate) use check::parents;
-pub use checked::{CheckedSync, Connection, Places, Project, StateConfig};
+pub use checked::{CheckedSync, Connection, Places, Project, StateConfig, StateServer};
 pub use file::{Place, SourceFile};
 pub use files::PROJECT_FILE;
 pub use load::load;

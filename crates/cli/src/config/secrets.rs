@@ -9,7 +9,7 @@ use crate::codes::E0150_LITERAL_SECRET;
 use crate::diagnostic::Diagnostic;
 
 /// Keys of `state` and `alerts` that are no secrets.
-const PLAIN_KEYS: [&str; 6] = ["backend", "path", "connection", "schema", "email", "type"];
+const PLAIN_KEYS: [&str; 7] = ["backend", "path", "connection", "schema", "lease", "email", "type"];
 
 /// Hides what may be a secret, and returns a warning for each that surely is one. Call it on the tree as
 /// written, before anything is substituted.
@@ -27,6 +27,17 @@ pub(super) fn hide(project: &Node) -> Vec<Diagnostic> {
                     hide_below(&entry.value);
                 }
             }
+        }
+        let url = layer.entry_at(&["state", "url"]);
+        if let Some(url) = url.filter(|url| url.value.as_text().is_some_and(is_literal_secret)) {
+            warnings.push(
+                Diagnostic::warning(
+                    &E0150_LITERAL_SECRET,
+                    "the state's `url` is written in the file",
+                )
+                .at(url.value_place(), "a secret")
+                .with_help("write `${STATE_URL}` and set the variable, or `${file:/path}`"),
+            );
         }
     }
     warnings

@@ -410,7 +410,7 @@ fn page(
 #[async_trait]
 impl Store for FakeStore {
     async fn acquire(&self, sync: &str, _at: i64) -> Result<Lease> {
-        Ok(Lease { sync: sync.to_owned(), epoch: 1, held: Box::new(()) })
+        Ok(Lease::new(sync.to_owned(), 1, ()))
     }
 
     async fn put_run(&self, _lease: &Lease, run: &RunRecord) -> Result<()> {

@@ -5,12 +5,11 @@ use std::task::Context;
 use std::time::Duration;
 
 use flow::{Error, Result, Retry};
-use tokio_postgres::{CancelToken, Client, Config, NoTls};
-use tokio_postgres_rustls::MakeRustlsConnect;
+use link::{At, Driving, Server};
+use tokio_postgres::{CancelToken, Client};
 
-use super::address::Address;
 use super::errors::{classify_connect, options_error};
-use super::options::{Options, Tls};
+use super::options::Options;
 use crate::OpenArgs;
 use crate::codes;
 
@@ -18,15 +17,11 @@ use crate::codes;
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest time to say goodbye.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
-/// PostgreSQL cuts longer names.
-const APPLICATION_BYTES_MAX: usize = 63;
 
 /// Everything needed to connect; checked once, when the source is opened.
 #[derive(Clone)]
 pub(super) struct Connector {
-    config: Config,
-    tls: Option<MakeRustlsConnect>,
-    place: String,
+    server: Server,
     timeout: Duration,
 }
 
@@ -38,16 +33,14 @@ pub(super) struct Connection {
     pub(super) client: Client,
     pub(super) driver: Driver,
     cancel: CancelToken,
-    tls: Option<MakeRustlsConnect>,
+    server: Server,
 }
 
 /// Moves bytes between socket and client whenever it is polled.
 pub(super) struct Driver(Option<Pin<Box<dyn Future<Output = ()> + Send>>>);
 
 impl Driver {
-    fn new(
-        connection: impl Future<Output = Result<(), tokio_postgres::Error>> + Send + 'static,
-    ) -> Self {
+    fn new(connection: Driving) -> Self {
         Self(Some(Box::pin(async move {
             // The end, good or bad, reaches every call through the client too.
             if let Err(error) = connection.await {
@@ -85,51 +78,35 @@ impl Connector {
     /// # Errors
     /// `E1001` for options that cannot be right.
     pub(super) fn new(args: &OpenArgs, options: &Options) -> Result<Self> {
-        let wrong = |why: String| options_error(&args.connection, &why);
-        let Address { mut config, tls, ca_file, place } = Address::parse(options).map_err(wrong)?;
-        let tls = match tls {
-            Tls::Off => None,
-            mode => Some(super::tls::connector(mode, ca_file.as_deref()).map_err(wrong)?),
-        };
         let application = if options.query_tag { args.application.as_str() } else { "outflow" };
-        config.application_name(prefix(application, APPLICATION_BYTES_MAX));
-        // A peer that vanished is noticed in two minutes even while a query runs without output.
-        config.keepalives_idle(Duration::from_secs(60));
-        config.keepalives_interval(Duration::from_secs(15));
-        config.keepalives_retries(4);
-        Ok(Self { config, tls, place, timeout: options.connect_timeout.0 })
+        let at = At { url: &options.url, tls: options.tls, ca_file: options.ca_file.as_deref() };
+        let server =
+            Server::new(at, application).map_err(|why| options_error(&args.connection, &why))?;
+        Ok(Self { server, timeout: options.connect_timeout.0 })
     }
 
     /// Host and port, for messages.
     pub(super) fn place(&self) -> &str {
-        &self.place
+        self.server.place()
     }
 
     /// # Errors
     /// `E1002` unreachable, `E1003` login refused, `E1004` TLS.
     pub(super) async fn connect(&self) -> Result<Connection> {
         match tokio::time::timeout(self.timeout, Box::pin(self.attempt())).await {
-            Ok(connected) => connected.map_err(|error| classify_connect(&error, &self.place)),
+            Ok(connected) => connected.map_err(|error| classify_connect(&error, self.place())),
             Err(_) => Err(Error::new(
                 &codes::E1002_UNREACHABLE,
-                format!("{}: no connection within {:?}", self.place, self.timeout),
+                format!("{}: no connection within {:?}", self.place(), self.timeout),
             )
             .with_retry(Retry::Backoff)),
         }
     }
 
     async fn attempt(&self) -> Result<Connection, tokio_postgres::Error> {
-        let (client, driver) = match &self.tls {
-            Some(tls) => {
-                let (client, connection) = self.config.connect(tls.clone()).await?;
-                (client, Driver::new(connection))
-            }
-            None => {
-                let (client, connection) = self.config.connect(NoTls).await?;
-                (client, Driver::new(connection))
-            }
-        };
-        Ok(Connection { cancel: client.cancel_token(), client, driver, tls: self.tls.clone() })
+        let (client, driving) = self.server.connect().await?;
+        let (cancel, server) = (client.cancel_token(), self.server.clone());
+        Ok(Connection { client, driver: Driver::new(driving), cancel, server })
     }
 }
 
@@ -145,26 +122,11 @@ impl Connection {
 
     /// Asks the server to stop what this connection runs, then closes it. Never waits longer than a few seconds.
     pub(super) async fn cancel_and_close(self) {
-        let cancel = async {
-            match self.tls.clone() {
-                Some(tls) => self.cancel.cancel_query(tls).await,
-                None => self.cancel.cancel_query(NoTls).await,
-            }
-        };
-        match tokio::time::timeout(CANCEL_TIMEOUT, cancel).await {
+        match tokio::time::timeout(CANCEL_TIMEOUT, self.server.cancel(&self.cancel)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::debug!(%error, "a warehouse query could not be cancelled"),
             Err(_) => tracing::debug!("cancelling a warehouse query took too long"),
         }
         // Dropping the driver closes the socket.
     }
-}
-
-/// The first bytes of a text, cut at a character.
-fn prefix(text: &str, bytes_max: usize) -> &str {
-    let mut end = text.len().min(bytes_max);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    &text[..end]
 }

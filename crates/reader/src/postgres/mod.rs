@@ -2,7 +2,6 @@
 #![doc = include_str!("TYPES.md")]
 #![doc = include_str!("DIALECTS.md")]
 
-mod address;
 mod check;
 mod columns;
 mod connect;
@@ -28,9 +27,9 @@ mod source;
 pub(crate) mod sql;
 mod stream;
 mod thread;
-mod tls;
 mod types;
 mod variable;
 
-pub use options::{Options, ReadBy, Span, Tls};
+pub use link::Tls;
+pub use options::{Options, ReadBy, Span};
 pub use source::Postgres;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use flow::{Result, Secret};
+use link::Tls;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -52,20 +53,6 @@ pub struct Options {
     #[serde(default = "batch_rows")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub batch_rows: usize,
-}
-
-/// How the server's certificate is checked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Tls {
-    /// Signed by a trusted CA, and for this host.
-    VerifyFull,
-    /// Signed by a trusted CA, for whatever host.
-    VerifyCa,
-    /// Encrypted, but anyone could be at the other end.
-    RequireUnverified,
-    /// Clear text.
-    Off,
 }
 
 /// What rows are read by. Both give the same rows in the same memory; `copy` is faster.

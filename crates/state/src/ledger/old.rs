@@ -124,6 +124,7 @@ mod tests {
     use super::*;
     use crate::migrate::MIGRATIONS;
     use crate::open::open;
+    use crate::operator::State;
     use crate::sqlite::Sqlite;
 
     const ROWS: i64 = 300;

@@ -10,6 +10,7 @@ use flow::{
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
+use crate::operator::State;
 use crate::sqlite::Sqlite;
 
 const SYNC: &str = "people";

@@ -1,16 +1,27 @@
 //! What one commit changes, and that it changes it together.
 
-use flow::{BackfillProgress, Entry, Fingerprint, Key, LedgerChange, Position, Store, Watermark};
-use tempfile::tempdir;
+use flow::{BackfillProgress, Entry, Fingerprint, Key, LedgerChange, Position, Watermark};
 
 use crate::fixture::*;
 
-#[tokio::test]
-async fn a_commit_is_remembered_by_the_next_process() {
-    let dir = tempdir().unwrap();
+on_both! {
+    payloads_are_remembered_replaced_and_forgotten,
+    a_commit_is_remembered_by_the_next_process,
+    nothing_is_known_of_a_sync_that_never_ran,
+    two_syncs_do_not_see_each_other,
+    a_change_replaces_the_whole_entry_and_the_last_one_of_a_commit_wins,
+    a_dirty_row_forgets_only_its_acknowledged_fingerprint,
+    the_owner_of_a_match_value_is_the_row_last_acknowledged_under_it,
+    the_holders_of_record_ids_are_found_without_an_index,
+    cursors_survive_bit_exact,
+    a_backfill_goes_on_from_its_own_progress_until_it_ends,
+    a_commit_that_fails_changes_nothing,
+}
+
+async fn a_commit_is_remembered_by_the_next_process(place: Place) {
     {
-        let store = open(dir.path());
-        let lease = begin(&store, "r1").await;
+        let store = place.open().await;
+        let lease = begin(&*store, "r1").await;
         let mut commit = commit("r1");
         commit.ledger = changes(0..100, 1);
         commit.watermark = Some(watermark(AT));
@@ -20,7 +31,7 @@ async fn a_commit_is_remembered_by_the_next_process() {
         commit.counts.created = 100;
         store.commit(&lease, commit).await.unwrap();
     }
-    let store = open(dir.path());
+    let store = place.open().await;
     assert_eq!(store.watermark(SYNC).await.unwrap(), Some(watermark(AT)));
     let found = store.lookup(SYNC, &[key(99), key(100), key(0)]).await.unwrap();
     assert_eq!(found, [Some(entry(99, 1)), None, Some(entry(0, 1))]);
@@ -30,10 +41,8 @@ async fn a_commit_is_remembered_by_the_next_process() {
     assert_eq!(run.counts.unaccounted(), 0);
 }
 
-#[tokio::test]
-async fn nothing_is_known_of_a_sync_that_never_ran() {
-    let dir = tempdir().unwrap();
-    let store = open(dir.path());
+async fn nothing_is_known_of_a_sync_that_never_ran(place: Place) {
+    let store = place.open().await;
     assert_eq!(store.watermark("other").await.unwrap(), None);
     assert_eq!(store.mark("other").await.unwrap(), None);
     assert_eq!(store.backfill("other", "spec").await.unwrap(), None);
@@ -42,11 +51,9 @@ async fn nothing_is_known_of_a_sync_that_never_ran() {
     assert_eq!(store.open_rejects("other").await.unwrap(), (0, None));
 }
 
-#[tokio::test]
-async fn two_syncs_do_not_see_each_other() {
-    let dir = tempdir().unwrap();
-    let store = open(dir.path());
-    let lease = begin(&store, "r1").await;
+async fn two_syncs_do_not_see_each_other(place: Place) {
+    let store = place.open().await;
+    let lease = begin(&*store, "r1").await;
     let mut first = commit("r1");
     first.ledger = changes(0..2, 1);
     first.watermark = Some(watermark(1));
@@ -59,11 +66,9 @@ async fn two_syncs_do_not_see_each_other() {
     assert_eq!(store.lookup(SYNC, &[key(0)]).await.unwrap(), [Some(entry(0, 1))]);
 }
 
-#[tokio::test]
-async fn a_change_replaces_the_whole_entry_and_the_last_one_of_a_commit_wins() {
-    let dir = tempdir().unwrap();
-    let store = open(dir.path());
-    let lease = begin(&store, "r1").await;
+async fn a_change_replaces_the_whole_entry_and_the_last_one_of_a_commit_wins(place: Place) {
+    let store = place.open().await;
+    let lease = begin(&*store, "r1").await;
     let rejected = Entry { rejected: Some(Fingerprint(0)), ..Entry::default() };
     let mut first = commit("r1");
     first.ledger = vec![change(1, 1), LedgerChange { key: key(1), entry: rejected.clone() }];
@@ -76,12 +81,10 @@ async fn a_change_replaces_the_whole_entry_and_the_last_one_of_a_commit_wins() {
     assert_eq!(store.syncs().await.unwrap()[0].ledger_rows, 1);
 }
 
-#[tokio::test]
-async fn a_dirty_row_forgets_only_its_acknowledged_fingerprint() {
+async fn a_dirty_row_forgets_only_its_acknowledged_fingerprint(place: Place) {
     // D4: what the destination holds is not known until a later write is acknowledged.
-    let dir = tempdir().unwrap();
-    let store = open(dir.path());
-    let lease = begin(&store, "r1").await;
+    let store = place.open().await;
+    let lease = begin(&*store, "r1").await;
     let mut first = commit("r1");
     first.ledger = changes(0..3, 1);
     store.commit(&lease, first).await.unwrap();
@@ -93,11 +96,9 @@ async fn a_dirty_row_forgets_only_its_acknowledged_fingerprint() {
     assert_eq!(store.owners(SYNC, &[match_hash(1)]).await.unwrap(), [Some(key(1))]);
 }
 
-#[tokio::test]
-async fn the_owner_of_a_match_value_is_the_row_last_acknowledged_under_it() {
-    let dir = tempdir().unwrap();
-    let store = open(dir.path());
-    let lease = begin(&store, "r1").await;
+async fn the_owner_of_a_match_value_is_the_row_last_acknowledged_under_it(place: Place) {
+    let store = place.open().await;
+    let lease = begin(&*store, "r1").await;
     let shared = |n: usize| LedgerChange {
         key: key(n),
         entry: Entry { match_hash: Some(match_hash(1)), ..entry(n, 1) },
@@ -117,11 +118,9 @@ async fn the_owner_of_a_match_value_is_the_row_last_acknowledged_under_it() {
     assert_eq!(store.owners(SYNC, &[match_hash(1)]).await.unwrap(), [Some(key(3))]);
 }
 
-#[tokio::test]
-async fn the_holders_of_record_ids_are_found_without_an_index() {
-    let dir = tempdir().unwrap();
-    let store = open(dir.path());
-    let lease = begin(&store, "r1").await;
+async fn the_holders_of_record_ids_are_found_without_an_index(place: Place) {
+    let store = place.open().await;
+    let lease = begin(&*store, "r1").await;
     let mut next = commit("r1");
     next.ledger = changes(0..50, 1);
     let stolen = LedgerChange { key: key(99), entry: Entry { ..entry(7, 2) } };
@@ -136,14 +135,12 @@ async fn the_holders_of_record_ids_are_found_without_an_index() {
     assert!(store.holders("other", &ids).await.unwrap().is_empty());
 }
 
-#[tokio::test]
-async fn cursors_survive_bit_exact() {
+async fn cursors_survive_bit_exact(place: Place) {
     // R4
-    let dir = tempdir().unwrap();
     let odd = Key::from_parts(&["a\u{1f}b", "", "\u{0}\u{1b} \u{1F980}'\""]);
     for micros in [0, -1, 1_767_607_200_869_801, i64::MAX, i64::MIN, -62_135_596_800_000_001] {
-        let store = open(dir.path());
-        let lease = begin(&store, "r1").await;
+        let store = place.open().await;
+        let lease = begin(&*store, "r1").await;
         let progress = BackfillProgress {
             spec: "range".to_owned(),
             after: Position { watermark: Some(Watermark(micros)), key: odd.clone() },
@@ -155,7 +152,7 @@ async fn cursors_survive_bit_exact() {
         next.ledger = vec![LedgerChange { key: odd.clone(), entry: entry(1, u128::MAX >> 64) }];
         store.commit(&lease, next).await.unwrap();
         drop((lease, store));
-        let store = open(dir.path());
+        let store = place.open().await;
         assert_eq!(store.watermark(SYNC).await.unwrap(), Some(watermark(micros)));
         assert_eq!(store.backfill(SYNC, "range").await.unwrap(), Some(progress));
         let found = store.lookup(SYNC, std::slice::from_ref(&odd)).await.unwrap();
@@ -163,11 +160,9 @@ async fn cursors_survive_bit_exact() {
     }
 }
 
-#[tokio::test]
-async fn a_backfill_goes_on_from_its_own_progress_until_it_ends() {
-    let dir = tempdir().unwrap();
-    let store = open(dir.path());
-    let lease = begin(&store, "r1").await;
+async fn a_backfill_goes_on_from_its_own_progress_until_it_ends(place: Place) {
+    let store = place.open().await;
+    let lease = begin(&*store, "r1").await;
     let progress = |rows| BackfillProgress {
         spec: "a".to_owned(),
         after: Position { watermark: None, key: key(rows) },
@@ -185,12 +180,10 @@ async fn a_backfill_goes_on_from_its_own_progress_until_it_ends() {
     assert_eq!(store.backfill(SYNC, "a").await.unwrap(), None);
 }
 
-#[tokio::test]
-async fn a_commit_that_fails_changes_nothing() {
+async fn a_commit_that_fails_changes_nothing(place: Place) {
     // D2: the ledger was written before the run turned out to be unknown; all of it is rolled back.
-    let dir = tempdir().unwrap();
-    let store = open(dir.path());
-    let lease = begin(&store, "r1").await;
+    let store = place.open().await;
+    let lease = begin(&*store, "r1").await;
     let mut wrong = commit("never begun");
     wrong.ledger = changes(0..10, 1);
     wrong.watermark = Some(watermark(1));
@@ -204,4 +197,22 @@ async fn a_commit_that_fails_changes_nothing() {
     let mut right = commit("r1");
     right.ledger = changes(0..10, 1);
     store.commit(&lease, right).await.unwrap();
+}
+
+async fn payloads_are_remembered_replaced_and_forgotten(place: Place) {
+    let store = place.open().await;
+    let lease = begin(&*store, "r1").await;
+    let mut first = commit("r1");
+    first.payloads = (0..5).map(|n| (key(n), vec![n as u8; n])).collect();
+    store.commit(&lease, first).await.unwrap();
+    let mut second = commit("r1");
+    second.payloads = vec![(key(2), b"\0new".to_vec())];
+    second.forgotten = vec![key(3)];
+    store.commit(&lease, second).await.unwrap();
+    let found = store.payloads(SYNC, &[key(2), key(3), key(4), key(9)]).await.unwrap();
+    assert_eq!(found, [Some(b"\0new".to_vec()), None, Some(vec![4; 4]), None]);
+    let page = store.payloads_after(SYNC, Some(&key(1)), 2).await.unwrap();
+    assert_eq!(page, [(key(2), b"\0new".to_vec()), (key(4), vec![4; 4])]);
+    store.reset(&lease).await.unwrap();
+    assert!(store.payloads_after(SYNC, None, 9).await.unwrap().is_empty());
 }

@@ -1,27 +1,27 @@
 //! After SIGKILL at any moment the state opens and equals the state after some prefix of the acknowledged
 //! commits (S1), and never runs ahead of them (D2).
 
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
 use std::sync::mpsc;
 use std::time::Duration;
 
 use flow::{RunStatus, Store};
-use state::{RejectFilter, Sqlite};
+use state::{RejectFilter, State};
 use tempfile::tempdir;
 
 use crate::fixture::*;
 
+on_both! { every_acknowledged_commit_survives_a_kill_and_no_half_of_one_appears, }
+
 const ROWS: usize = 40;
 const KILLS: u64 = 20;
 
-#[tokio::test]
-async fn every_acknowledged_commit_survives_a_kill_and_no_half_of_one_appears() {
-    let dir = tempdir().unwrap();
+async fn every_acknowledged_commit_survives_a_kill_and_no_half_of_one_appears(place: Place) {
     let mut settled = 0;
     for kill in 0..KILLS {
-        let acknowledged = commit_until_killed(dir.path(), Duration::from_millis(17 * kill % 90));
-        let store = open(dir.path());
+        let acknowledged = commit_until_killed(&place, Duration::from_millis(17 * kill % 90));
+        let store = place.open().await;
         let found = store.watermark(SYNC).await.unwrap().map_or(0, |stored| stored.watermark.0);
         let found = usize::try_from(found).unwrap();
         assert!(
@@ -30,7 +30,7 @@ async fn every_acknowledged_commit_survives_a_kill_and_no_half_of_one_appears() 
         );
         assert!(found >= settled);
         settled = found;
-        check_state_after(&store, settled).await;
+        check_state_after(&*store, settled).await;
     }
     assert!(
         settled > 100,
@@ -98,12 +98,12 @@ async fn child_fills_a_ledger() {
 
 /// Runs the child until it has acknowledged a commit, and `more` beyond that; answers the last one it
 /// acknowledged.
-fn commit_until_killed(dir: &Path, more: Duration) -> usize {
-    kill_child("crash::child_commits_in_a_loop", dir, more)
+fn commit_until_killed(place: &Place, more: Duration) -> usize {
+    kill_child("crash::child_commits_in_a_loop", place.word(), more)
 }
 
-fn kill_child(test: &str, dir: &Path, more: Duration) -> usize {
-    let mut child = spawn(test, dir);
+fn kill_child(test: &str, place: impl AsRef<OsStr>, more: Duration) -> usize {
+    let mut child = spawn(test, place);
     let output = BufReader::new(child.stdout.take().unwrap());
     let (send, lines) = mpsc::channel();
     let reading = std::thread::spawn(move || {
@@ -129,7 +129,7 @@ fn kill_child(test: &str, dir: &Path, more: Duration) -> usize {
 }
 
 /// The state after `n` commits of the child, and nothing else.
-async fn check_state_after(store: &Sqlite, n: usize) {
+async fn check_state_after(store: &dyn State, n: usize) {
     let rows = n * ROWS;
     let found = store.lookup(SYNC, &keys(0..rows + ROWS)).await.unwrap();
     for (row, entry) in found.iter().enumerate() {
@@ -151,8 +151,7 @@ async fn check_state_after(store: &Sqlite, n: usize) {
 
 #[tokio::test]
 async fn child_commits_in_a_loop() {
-    let Some(dir) = child_dir() else { return };
-    let store = open(&dir);
+    let Some(store) = child_state().await else { return };
     let run_id = format!("run-{}", std::process::id());
     let lease = store.acquire(SYNC, AT).await.unwrap();
     let done = store.watermark(SYNC).await.unwrap().map_or(0, |stored| stored.watermark.0);

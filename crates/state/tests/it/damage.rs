@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use flow::{BackfillProgress, Entry, Key, Position, Store, StoredWatermark, Watermark};
-use state::Sqlite;
+use state::{Sqlite, State};
 use tempfile::tempdir;
 
 use crate::fixture::*;

@@ -2,19 +2,24 @@
 
 use std::sync::Arc;
 
-use flow::{
-    Fingerprint, JobRow, Kind, Lease, Mode, OpenJob, RunStatus, Store, StoredJob, Unconfirmed,
-};
-use state::Sqlite;
-use tempfile::tempdir;
+use flow::{Fingerprint, JobRow, Kind, Lease, Mode, OpenJob, RunStatus, StoredJob, Unconfirmed};
+use state::State;
 
 use crate::fixture::*;
+
+on_both! {
+    unconfirmed_rows_are_due_in_order_and_found_by_key_and_by_match_value,
+    a_run_that_did_not_end_left_calls_unheard_until_the_next_owner_came,
+    a_job_is_remembered_with_its_rows_until_its_end_is_committed,
+    a_late_owner_makes_no_job_and_uploads_none,
+    a_reset_forgets_jobs_and_rows_but_not_that_a_request_may_still_come,
+}
 
 fn unconfirmed(n: usize, hash: usize, after: i64) -> Unconfirmed {
     Unconfirmed { key: key(n), match_hash: match_hash(hash), confirm_after: AT + after }
 }
 
-async fn put(store: &Sqlite, lease: &Lease, confirmed: &[usize], rows: &[Unconfirmed]) {
+async fn put(store: &dyn State, lease: &Lease, confirmed: &[usize], rows: &[Unconfirmed]) {
     let mut commit = commit("r1");
     commit.confirmed = confirmed.iter().map(|n| key(*n)).collect();
     commit.unconfirmed = rows.to_vec();
@@ -44,18 +49,16 @@ fn job(name: &str, rows: usize, at: i64) -> StoredJob {
     }
 }
 
-#[tokio::test]
-async fn unconfirmed_rows_are_due_in_order_and_found_by_key_and_by_match_value() {
+async fn unconfirmed_rows_are_due_in_order_and_found_by_key_and_by_match_value(place: Place) {
     // D4
-    let dir = tempdir().unwrap();
-    let store = open(dir.path());
-    let lease = begin(&store, "r1").await;
+    let store = place.open().await;
+    let lease = begin(&*store, "r1").await;
     let rows = [unconfirmed(1, 1, 30), unconfirmed(2, 2, 10), unconfirmed(1, 3, 20)];
-    put(&store, &lease, &[], &rows).await;
+    put(&*store, &lease, &[], &rows).await;
     // The later time wins, in either order.
-    put(&store, &lease, &[], &[unconfirmed(2, 2, 40), unconfirmed(1, 1, 5)]).await;
+    put(&*store, &lease, &[], &[unconfirmed(2, 2, 40), unconfirmed(1, 1, 5)]).await;
     drop(store);
-    let store = open(dir.path());
+    let store = place.open().await;
     assert_eq!(store.to_confirm(SYNC, AT + 25, 10).await.unwrap(), [], "row 1 only after 30");
     let due = store.to_confirm(SYNC, AT + 35, 10).await.unwrap();
     assert_eq!(due, [unconfirmed(1, 3, 20), unconfirmed(1, 1, 30)]);
@@ -64,19 +67,17 @@ async fn unconfirmed_rows_are_due_in_order_and_found_by_key_and_by_match_value()
     let found = store.unconfirmed(SYNC, &[key(2)], &[match_hash(3)]).await.unwrap();
     assert_eq!(found, [unconfirmed(1, 3, 20), unconfirmed(2, 2, 40)]);
     drop(lease);
-    let lease = begin(&store, "r1").await;
-    put(&store, &lease, &[1], &[unconfirmed(1, 1, 50)]).await;
+    let lease = begin(&*store, "r1").await;
+    put(&*store, &lease, &[1], &[unconfirmed(1, 1, 50)]).await;
     let left = store.to_confirm(SYNC, AT + 99, 10).await.unwrap();
     assert_eq!(left, [unconfirmed(2, 2, 40), unconfirmed(1, 1, 50)], "out first, then in");
     assert_eq!(store.to_confirm("other", AT + 99, 10).await.unwrap(), []);
 }
 
-#[tokio::test]
-async fn a_run_that_did_not_end_left_calls_unheard_until_the_next_owner_came() {
+async fn a_run_that_did_not_end_left_calls_unheard_until_the_next_owner_came(place: Place) {
     // D4: also when that owner dies before it has said a word.
-    let dir = tempdir().unwrap();
-    let store = open(dir.path());
-    let lease = begin(&store, "r1").await;
+    let store = place.open().await;
+    let lease = begin(&*store, "r1").await;
     store.put_run(&lease, &run("r1", SYNC, RunStatus::Ok)).await.unwrap();
     drop(lease);
     let lease = store.acquire(SYNC, AT + 1).await.unwrap();
@@ -85,7 +86,7 @@ async fn a_run_that_did_not_end_left_calls_unheard_until_the_next_owner_came() {
     drop(lease);
     drop(store.acquire(SYNC, AT + 2).await.unwrap());
     drop(store);
-    let store = open(dir.path());
+    let store = place.open().await;
     let lease = store.acquire(SYNC, AT + 3).await.unwrap();
     assert_eq!(store.unheard_at(SYNC).await.unwrap(), Some(AT + 2));
     store.put_unheard(&lease, AT + 9).await.unwrap();
@@ -93,12 +94,10 @@ async fn a_run_that_did_not_end_left_calls_unheard_until_the_next_owner_came() {
     assert_eq!(store.unheard_at(SYNC).await.unwrap(), Some(AT + 9));
 }
 
-#[tokio::test]
-async fn a_job_is_remembered_with_its_rows_until_its_end_is_committed() {
+async fn a_job_is_remembered_with_its_rows_until_its_end_is_committed(place: Place) {
     // D7
-    let dir = tempdir().unwrap();
-    let store = open(dir.path());
-    let lease = begin(&store, "r1").await;
+    let store = place.open().await;
+    let lease = begin(&*store, "r1").await;
     let (second, first) = (job("b", 2, 1), job("a", 300, 0));
     for job in [&second, &first] {
         store.put_job(&lease, job).await.unwrap();
@@ -107,7 +106,7 @@ async fn a_job_is_remembered_with_its_rows_until_its_end_is_committed() {
     let unknown = store.job_created(&lease, "c", "751xx").await.unwrap_err();
     assert_eq!(unknown.code().id, "E3030");
     drop((lease, store));
-    let store = open(dir.path());
+    let store = place.open().await;
     let jobs = store.jobs(SYNC).await.unwrap();
     assert_eq!(jobs.len(), 2);
     assert_eq!((jobs[0].open.key.as_str(), jobs[1].open.key.as_str()), ("a", "b"));
@@ -115,7 +114,7 @@ async fn a_job_is_remembered_with_its_rows_until_its_end_is_committed() {
     assert_eq!((&jobs[0].rows, &jobs[0].open.tokens), (&first.rows, &first.open.tokens));
     assert_eq!(jobs[1].open.match_on, second.open.match_on);
     assert_eq!((jobs[1].open.intended_at, jobs[1].open.mode), (AT + 1, Mode::Upsert));
-    let lease = begin(&store, "r1").await;
+    let lease = begin(&*store, "r1").await;
     let mut ends = commit("r1");
     ends.ended_jobs = vec!["a".to_owned()];
     store.commit(&lease, ends).await.unwrap();
@@ -124,16 +123,14 @@ async fn a_job_is_remembered_with_its_rows_until_its_end_is_committed() {
     assert_eq!(left, ["b"]);
 }
 
-#[tokio::test]
-async fn a_late_owner_makes_no_job_and_uploads_none() {
+async fn a_late_owner_makes_no_job_and_uploads_none(place: Place) {
     // S2, D7
-    let dir = tempdir().unwrap();
-    let store = open(dir.path());
-    let lease = begin(&store, "r1").await;
+    let store = place.open().await;
+    let lease = begin(&*store, "r1").await;
     store.put_job(&lease, &job("a", 1, 0)).await.unwrap();
     let late = lease.leave();
     drop(lease);
-    let _newest = begin(&store, "r2").await;
+    let _newest = begin(&*store, "r2").await;
     for refused in [
         store.put_job(&late, &job("b", 1, 0)).await,
         store.job_created(&late, "a", "750xx").await,
@@ -145,13 +142,11 @@ async fn a_late_owner_makes_no_job_and_uploads_none() {
     assert_eq!((jobs.len(), &jobs[0].open.remote_id), (1, &None));
 }
 
-#[tokio::test]
-async fn a_reset_forgets_jobs_and_rows_but_not_that_a_request_may_still_come() {
-    let dir = tempdir().unwrap();
-    let store = open(dir.path());
-    let lease = begin(&store, "r1").await;
+async fn a_reset_forgets_jobs_and_rows_but_not_that_a_request_may_still_come(place: Place) {
+    let store = place.open().await;
+    let lease = begin(&*store, "r1").await;
     store.put_job(&lease, &job("a", 3, 0)).await.unwrap();
-    put(&store, &lease, &[], &[unconfirmed(1, 1, 30)]).await;
+    put(&*store, &lease, &[], &[unconfirmed(1, 1, 30)]).await;
     let known = store.syncs().await.unwrap();
     assert_eq!((known[0].unconfirmed_rows, known[0].open_jobs), (1, 1));
     store.reset(&lease).await.unwrap();

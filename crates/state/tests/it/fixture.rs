@@ -1,14 +1,16 @@
 //! Small values the tests are made of, and child processes that run one test of this binary.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use flow::{
     Code, Commit, Entry, Fingerprint, Key, Kind, Lease, LedgerChange, Mark, MatchHash, Reject,
-    RunCounts, RunRecord, RunStatus, Stage, Store, StoredMark, StoredWatermark, Trigger, Watermark,
+    RunCounts, RunRecord, RunStatus, Stage, StoredMark, StoredWatermark, Trigger, Watermark,
 };
-use state::Sqlite;
+use state::{Postgres, PostgresOptions, Sqlite, State};
+use support::{Database, Postgres as Server};
+use tempfile::{TempDir, tempdir};
 
 pub(crate) const PROJECT: &str = "acme";
 pub(crate) const SYNC: &str = "usage";
@@ -30,6 +32,76 @@ pub(crate) static R201: Code = Code {
     cause: "A test.",
     remedy: "none",
 };
+
+/// Runs each test twice: on a state in files, and on one in PostgreSQL.
+macro_rules! on_both {
+    ($($test:ident,)*) => {
+        $(mod $test {
+            #[tokio::test]
+            async fn in_files() {
+                super::$test(crate::fixture::Place::files()).await;
+            }
+
+            #[tokio::test]
+            async fn in_postgres() {
+                super::$test(crate::fixture::Place::postgres()).await;
+            }
+        })*
+    };
+}
+pub(crate) use on_both;
+
+/// Where a state is, that is opened again and again.
+pub(crate) enum Place {
+    Files(TempDir),
+    Postgres(Database),
+}
+
+impl Place {
+    pub(crate) fn files() -> Self {
+        Self::Files(tempdir().unwrap())
+    }
+
+    pub(crate) fn postgres() -> Self {
+        Self::Postgres(Server::shared().database("state"))
+    }
+
+    /// The place in words that a child process is told.
+    pub(crate) fn word(&self) -> OsString {
+        match self {
+            Self::Files(dir) => dir.path().into(),
+            Self::Postgres(database) => database.url.clone().into(),
+        }
+    }
+
+    pub(crate) async fn open(&self) -> Box<dyn State> {
+        match self {
+            Self::Files(dir) => Box::new(open(dir.path())),
+            Self::Postgres(database) => Box::new(open_in(&database.url).await.unwrap()),
+        }
+    }
+
+    /// Takes the lease of [`SYNC`] away from its owner, as far as the next one is concerned.
+    pub(crate) async fn free_lease(&self) {
+        match self {
+            Self::Files(dir) => {
+                std::fs::remove_file(dir.path().join("leases/usage.lock")).unwrap();
+            }
+            Self::Postgres(database) => {
+                let sql = "UPDATE outflow_state.leases SET expires_at = '-infinity'";
+                database.execute(sql).await;
+            }
+        }
+    }
+}
+
+/// Opens a state in PostgreSQL.
+pub(crate) async fn open_in(url: &str) -> flow::Result<Postgres> {
+    let url = flow::Secret::new(url);
+    let at = link::At { url: &url, tls: None, ca_file: None };
+    let options = PostgresOptions { at, schema: "outflow_state", lease: None };
+    Postgres::open(&options, PROJECT).await
+}
 
 #[track_caller]
 pub(crate) fn open(dir: &Path) -> Sqlite {
@@ -120,10 +192,19 @@ pub(crate) fn run(id: &str, sync: &str, status: RunStatus) -> RunRecord {
 }
 
 /// A lease of [`SYNC`] with a run that has begun.
-pub(crate) async fn begin(store: &Sqlite, run_id: &str) -> Lease {
+pub(crate) async fn begin(store: &dyn State, run_id: &str) -> Lease {
     let lease = store.acquire(SYNC, AT).await.unwrap();
     store.put_run(&lease, &run(run_id, SYNC, RunStatus::Running)).await.unwrap();
     lease
+}
+
+/// The state a child process works in; none in the test run itself.
+pub(crate) async fn child_state() -> Option<Box<dyn State>> {
+    let word = std::env::var_os("OUTFLOW_STATE_TEST_DIR")?.into_string().unwrap();
+    Some(match word.starts_with("postgres://") {
+        true => Box::new(open_in(&word).await.unwrap()),
+        false => Box::new(open(Path::new(&word))),
+    })
 }
 
 /// Where a child process finds its directory; empty in the test run itself.
@@ -143,15 +224,15 @@ pub(crate) fn child_command(test: &str) -> Vec<OsString> {
     ]
 }
 
-/// Starts one test of this binary as a process of its own, working in `dir`.
-pub(crate) fn spawn(test: &str, dir: &Path) -> Child {
-    spawn_command(&child_command(test), dir)
+/// Starts one test of this binary as a process of its own, working in `place`.
+pub(crate) fn spawn(test: &str, place: impl AsRef<OsStr>) -> Child {
+    spawn_command(&child_command(test), place)
 }
 
-pub(crate) fn spawn_command(command: &[OsString], dir: &Path) -> Child {
+pub(crate) fn spawn_command(command: &[OsString], place: impl AsRef<OsStr>) -> Child {
     Command::new(&command[0])
         .args(&command[1..])
-        .env("OUTFLOW_STATE_TEST_DIR", dir)
+        .env("OUTFLOW_STATE_TEST_DIR", place)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())

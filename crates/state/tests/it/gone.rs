@@ -1,9 +1,14 @@
 //! Rows that left the model: listed in key order, remembered across processes, and forgotten when they are done.
 
-use flow::{Entry, Gone, GoneHow, Key, LedgerChange, RunCounts, Store};
-use tempfile::tempdir;
+use flow::{Entry, Gone, GoneHow, Key, LedgerChange, RunCounts};
 
 use crate::fixture::*;
+
+on_both! {
+    a_scan_gives_every_row_once_in_the_order_of_the_keys_bytes,
+    only_rows_that_wait_to_be_acted_on_are_listed_as_gone,
+    a_row_is_forgotten_whatever_else_the_commit_says_of_it,
+}
 
 fn gone(n: usize, how: GoneHow) -> LedgerChange {
     let gone = Some(Gone { since: AT, how });
@@ -26,11 +31,9 @@ async fn pages<F: Future<Output = flow::Result<Vec<(Key, Entry)>>>>(
     }
 }
 
-#[tokio::test]
-async fn a_scan_gives_every_row_once_in_the_order_of_the_keys_bytes() {
-    let dir = tempdir().unwrap();
-    let store = open(dir.path());
-    let lease = begin(&store, "r1").await;
+async fn a_scan_gives_every_row_once_in_the_order_of_the_keys_bytes(place: Place) {
+    let store = place.open().await;
+    let lease = begin(&*store, "r1").await;
     let mut commit = commit("r1");
     commit.ledger = changes(0..250, 1);
     let odd: Vec<Key> = ["", "Z", "a", "é", "z", "\u{1f}"].map(Key::from_stored).into();
@@ -48,12 +51,10 @@ async fn a_scan_gives_every_row_once_in_the_order_of_the_keys_bytes() {
     assert_eq!(store.scan("other", None, 10).await.unwrap(), []);
 }
 
-#[tokio::test]
-async fn only_rows_that_wait_to_be_acted_on_are_listed_as_gone() {
-    let dir = tempdir().unwrap();
+async fn only_rows_that_wait_to_be_acted_on_are_listed_as_gone(place: Place) {
     {
-        let store = open(dir.path());
-        let lease = begin(&store, "r1").await;
+        let store = place.open().await;
+        let lease = begin(&*store, "r1").await;
         let mut commit = commit("r1");
         commit.ledger = changes(0..10, 1);
         commit.ledger.extend([
@@ -64,13 +65,13 @@ async fn only_rows_that_wait_to_be_acted_on_are_listed_as_gone() {
         ]);
         store.commit(&lease, commit).await.unwrap();
     }
-    let store = open(dir.path());
+    let store = place.open().await;
     let found = pages(1, async |after| store.gone(SYNC, after.as_ref(), 1).await).await;
     let expected = [gone(3, GoneHow::Absent), gone(5, GoneHow::Said), gone(8, GoneHow::Absent)];
     assert_eq!(found, expected.map(|change| (change.key, change.entry)));
 
     // D4: a row that is dirty is still gone; one that came back is not.
-    let lease = begin(&store, "r2").await;
+    let lease = begin(&*store, "r2").await;
     store.mark_dirty(&lease, &[key(3)]).await.unwrap();
     let mut back = commit("r2");
     back.ledger = vec![change(8, 1)];
@@ -86,14 +87,12 @@ async fn only_rows_that_wait_to_be_acted_on_are_listed_as_gone() {
     assert_eq!((counts.gone, counts.removed, counts.gone_waiting), (3, 1, 2));
     drop(lease);
 
-    begin(&store, "r3").await;
+    begin(&*store, "r3").await;
 }
 
-#[tokio::test]
-async fn a_row_is_forgotten_whatever_else_the_commit_says_of_it() {
-    let dir = tempdir().unwrap();
-    let store = open(dir.path());
-    let lease = begin(&store, "r1").await;
+async fn a_row_is_forgotten_whatever_else_the_commit_says_of_it(place: Place) {
+    let store = place.open().await;
+    let lease = begin(&*store, "r1").await;
     let mut commit = commit("r1");
     commit.ledger = changes(0..3, 1);
     commit.forgotten = vec![key(1)];

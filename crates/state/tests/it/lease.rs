@@ -7,10 +7,16 @@ use tempfile::tempdir;
 
 use crate::fixture::*;
 
-#[tokio::test]
-async fn a_lease_is_refused_while_it_is_held_and_free_when_it_is_dropped() {
-    let dir = tempdir().unwrap();
-    let store = open(dir.path());
+on_both! {
+    a_late_owner_cannot_write,
+    only_one_process_gets_a_lease_and_its_kill_gives_it_back,
+    a_lease_is_refused_while_it_is_held_and_free_when_it_is_dropped,
+    looking_at_leases_does_not_take_them_away,
+    a_run_left_unfinished_becomes_crashed_and_keeps_its_last_counts,
+}
+
+async fn a_lease_is_refused_while_it_is_held_and_free_when_it_is_dropped(place: Place) {
+    let store = place.open().await;
     let first = store.acquire(SYNC, AT).await.unwrap();
     let error = store.acquire(SYNC, AT).await.unwrap_err();
     assert_eq!((error.kind(), error.code().id), (Kind::Lease, "E3010"));
@@ -22,11 +28,9 @@ async fn a_lease_is_refused_while_it_is_held_and_free_when_it_is_dropped() {
     assert_eq!(store.acquire(SYNC, AT).await.unwrap().epoch, 2);
 }
 
-#[tokio::test]
-async fn looking_at_leases_does_not_take_them_away() {
-    let dir = tempdir().unwrap();
-    let store = open(dir.path());
-    let looker = open(dir.path());
+async fn looking_at_leases_does_not_take_them_away(place: Place) {
+    let store = place.open().await;
+    let looker = place.open().await;
     for n in 0..200 {
         let (lease, shown) = tokio::join!(store.acquire(SYNC, AT + n), looker.syncs());
         lease.unwrap();
@@ -34,15 +38,13 @@ async fn looking_at_leases_does_not_take_them_away() {
     }
 }
 
-#[tokio::test]
-async fn a_late_owner_cannot_write() {
-    let dir = tempdir().unwrap();
-    let store = open(dir.path());
-    let late = begin(&store, "r1").await;
-    // Somebody deletes the lock file of a running sync; a second process then gets the lease as well.
-    std::fs::remove_file(dir.path().join("leases/usage.lock")).unwrap();
-    let second = open(dir.path());
-    let newest = begin(&second, "r2").await;
+async fn a_late_owner_cannot_write(place: Place) {
+    let store = place.open().await;
+    let late = begin(&*store, "r1").await;
+    // Its lock file was deleted, or it stood still for too long: a second process then gets the lease as well.
+    place.free_lease().await;
+    let second = place.open().await;
+    let newest = begin(&*second, "r2").await;
     assert!(newest.epoch > late.epoch);
     let mut stale = commit("r1");
     stale.ledger = changes(0..5, 1);
@@ -75,11 +77,9 @@ async fn a_sync_name_cannot_leave_the_directory_of_leases() {
     store.acquire("itsm_cases_2_salesforce", AT).await.unwrap();
 }
 
-#[tokio::test]
-async fn a_run_left_unfinished_becomes_crashed_and_keeps_its_last_counts() {
-    let dir = tempdir().unwrap();
-    let store = open(dir.path());
-    let lease = begin(&store, "r1").await;
+async fn a_run_left_unfinished_becomes_crashed_and_keeps_its_last_counts(place: Place) {
+    let store = place.open().await;
+    let lease = begin(&*store, "r1").await;
     let mut next = commit("r1");
     next.at = AT + 5;
     next.counts.read = 10;
@@ -87,18 +87,16 @@ async fn a_run_left_unfinished_becomes_crashed_and_keeps_its_last_counts() {
     next.counts.parked = 3;
     store.commit(&lease, next).await.unwrap();
     drop(lease);
-    let _lease = begin(&store, "r2").await;
+    let _lease = begin(&*store, "r2").await;
     let crashed = store.run("r1").await.unwrap().unwrap();
     assert_eq!((crashed.status, crashed.ended_at), (RunStatus::Crashed, Some(AT + 5)));
     assert_eq!((crashed.counts.read, crashed.counts.unaccounted()), (10, 0));
     assert_eq!(store.run("r2").await.unwrap().unwrap().status, RunStatus::Running);
 }
 
-#[tokio::test]
-async fn only_one_process_gets_a_lease_and_its_kill_gives_it_back() {
-    let dir = tempdir().unwrap();
-    let store = open(dir.path());
-    let mut holder = spawn("lease::child_holds_a_lease", dir.path());
+async fn only_one_process_gets_a_lease_and_its_kill_gives_it_back(place: Place) {
+    let store = place.open().await;
+    let mut holder = spawn("lease::child_holds_a_lease", place.word());
     let mut lines = BufReader::new(holder.stdout.take().unwrap()).lines();
     assert!(lines.any(|line| line.unwrap().ends_with("held")));
     let error = store.acquire(SYNC, AT + 1).await.unwrap_err();
@@ -114,9 +112,8 @@ async fn only_one_process_gets_a_lease_and_its_kill_gives_it_back() {
 
 #[tokio::test]
 async fn child_holds_a_lease() {
-    let Some(dir) = child_dir() else { return };
-    let store = open(&dir);
-    let _lease = begin(&store, "child").await;
+    let Some(store) = child_state().await else { return };
+    let _lease = begin(&*store, "child").await;
     println!("held");
     // Until the parent goes away or kills us.
     let _ = std::io::stdin().read_line(&mut String::new());

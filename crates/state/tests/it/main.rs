@@ -6,10 +6,12 @@ mod crash;
 mod damage;
 mod delivery;
 mod disk;
+#[macro_use]
 mod fixture;
 mod gone;
 mod lease;
 mod opening;
 mod operator;
 mod rejects;
+mod server;
 mod speed;

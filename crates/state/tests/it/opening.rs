@@ -6,7 +6,7 @@ use std::path::Path;
 
 use flow::Store;
 use rusqlite::Connection;
-use state::Sqlite;
+use state::{Sqlite, State};
 use tempfile::tempdir;
 
 use crate::fixture::*;

@@ -1,14 +1,19 @@
 //! What the operator's commands see and change.
 
-use flow::{RunCounts, RunStatus, Store};
-use tempfile::tempdir;
+use flow::{RunCounts, RunStatus};
 
 use crate::fixture::*;
 
-#[tokio::test]
-async fn runs_are_listed_newest_first_and_found_by_the_beginning_of_their_id() {
-    let dir = tempdir().unwrap();
-    let store = open(dir.path());
+on_both! {
+    runs_are_listed_newest_first_and_found_by_the_beginning_of_their_id,
+    a_run_is_written_at_its_start_and_again_at_its_end,
+    a_run_of_another_sync_is_not_overwritten,
+    a_reset_forgets_all_but_the_run_history,
+    every_sync_is_shown_with_what_the_state_knows_of_it,
+}
+
+async fn runs_are_listed_newest_first_and_found_by_the_beginning_of_their_id(place: Place) {
+    let store = place.open().await;
     let lease = store.acquire(SYNC, AT).await.unwrap();
     for (n, id) in ["0197aa-1", "0197aa-12", "0197bb-3"].into_iter().enumerate() {
         let mut record = run(id, SYNC, RunStatus::Ok);
@@ -30,11 +35,9 @@ async fn runs_are_listed_newest_first_and_found_by_the_beginning_of_their_id() {
     assert!(store.run("%").await.unwrap().is_none());
 }
 
-#[tokio::test]
-async fn a_run_is_written_at_its_start_and_again_at_its_end() {
-    let dir = tempdir().unwrap();
-    let store = open(dir.path());
-    let lease = begin(&store, "r1").await;
+async fn a_run_is_written_at_its_start_and_again_at_its_end(place: Place) {
+    let store = place.open().await;
+    let lease = begin(&*store, "r1").await;
     let mut end = run("r1", SYNC, RunStatus::Partial);
     end.ended_at = Some(AT + 9);
     end.counts =
@@ -48,22 +51,18 @@ async fn a_run_is_written_at_its_start_and_again_at_its_end() {
     assert_eq!(store.runs(None, 10).await.unwrap().len(), 1);
 }
 
-#[tokio::test]
-async fn a_run_of_another_sync_is_not_overwritten() {
-    let dir = tempdir().unwrap();
-    let store = open(dir.path());
-    let _first = begin(&store, "r1").await;
+async fn a_run_of_another_sync_is_not_overwritten(place: Place) {
+    let store = place.open().await;
+    let _first = begin(&*store, "r1").await;
     let other = store.acquire("other", AT).await.unwrap();
     let stolen = store.put_run(&other, &run("r1", "other", RunStatus::Ok)).await;
     assert_eq!(stolen.unwrap_err().code().id, "E3016");
     assert_eq!(store.run("r1").await.unwrap().unwrap().sync, SYNC);
 }
 
-#[tokio::test]
-async fn a_reset_forgets_all_but_the_run_history() {
-    let dir = tempdir().unwrap();
-    let store = open(dir.path());
-    let lease = begin(&store, "r1").await;
+async fn a_reset_forgets_all_but_the_run_history(place: Place) {
+    let store = place.open().await;
+    let lease = begin(&*store, "r1").await;
     let mut next = commit("r1");
     next.ledger = changes(0..50, 1);
     next.watermark = Some(watermark(AT));
@@ -103,15 +102,13 @@ async fn a_reset_forgets_all_but_the_run_history() {
     first_load.ledger = changes(0..50, 2);
     store.commit(&lease, first_load).await.unwrap();
     drop(lease);
-    begin(&store, "r3").await;
+    begin(&*store, "r3").await;
 }
 
-#[tokio::test]
-async fn every_sync_is_shown_with_what_the_state_knows_of_it() {
-    let dir = tempdir().unwrap();
-    let store = open(dir.path());
+async fn every_sync_is_shown_with_what_the_state_knows_of_it(place: Place) {
+    let store = place.open().await;
     assert!(store.syncs().await.unwrap().is_empty());
-    let lease = begin(&store, "r1").await;
+    let lease = begin(&*store, "r1").await;
     let mut next = commit("r1");
     next.ledger = changes(0..50, 1);
     next.watermark = Some(watermark(AT));

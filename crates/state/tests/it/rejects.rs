@@ -1,21 +1,29 @@
 //! Open rejects: one per row, counted together where the key is NULL, closed when the row lands.
 
-use flow::{Entry, Fingerprint, LedgerChange, Store};
+use flow::{Entry, Fingerprint, LedgerChange};
 use state::RejectFilter;
-use tempfile::tempdir;
 
 use crate::fixture::*;
 
-#[tokio::test]
-async fn a_row_rejected_again_keeps_when_it_was_first_refused() {
-    let dir = tempdir().unwrap();
-    let store = open(dir.path());
-    let lease = begin(&store, "r1").await;
+on_both! {
+    rows_to_try_again_are_found_by_code_or_all_of_them_apart_from_those_of_the_run,
+    a_row_rejected_again_keeps_when_it_was_first_refused,
+    rows_without_a_key_are_counted_per_cause_within_a_run,
+    all_rows_of_a_duplicate_key_are_one_reject_with_their_number,
+    a_row_that_lands_closes_its_reject_and_no_other,
+    rejects_are_found_by_sync_code_and_key_and_grouped_by_cause,
+    a_discarded_reject_is_gone_but_its_payload_is_still_known_as_refused,
+    a_page_of_html_as_a_reason_is_cut,
+}
+
+async fn a_row_rejected_again_keeps_when_it_was_first_refused(place: Place) {
+    let store = place.open().await;
+    let lease = begin(&*store, "r1").await;
     let mut first = commit("r1");
     first.rejects = vec![reject(Some(key(1)), &R201, Some("email"))];
     store.commit(&lease, first).await.unwrap();
     drop(lease);
-    let lease = begin(&store, "r2").await;
+    let lease = begin(&*store, "r2").await;
     let mut second = commit("r2");
     second.at = AT + 5;
     second.rejects = vec![reject(Some(key(1)), &R101, None)];
@@ -29,11 +37,9 @@ async fn a_row_rejected_again_keeps_when_it_was_first_refused() {
     assert_eq!(store.open_rejects(SYNC).await.unwrap(), (1, Some(AT)));
 }
 
-#[tokio::test]
-async fn rows_without_a_key_are_counted_per_cause_within_a_run() {
-    let dir = tempdir().unwrap();
-    let store = open(dir.path());
-    let lease = begin(&store, "r1").await;
+async fn rows_without_a_key_are_counted_per_cause_within_a_run(place: Place) {
+    let store = place.open().await;
+    let lease = begin(&*store, "r1").await;
     for _ in 0..2 {
         let mut next = commit("r1");
         next.rejects = vec![
@@ -52,7 +58,7 @@ async fn rows_without_a_key_are_counted_per_cause_within_a_run() {
     drop(lease);
 
     // The same rows read once more by the next run are not more rows.
-    let lease = begin(&store, "r2").await;
+    let lease = begin(&*store, "r2").await;
     let mut again = commit("r2");
     again.rejects = vec![reject(None, &R101, Some("id"))];
     store.commit(&lease, again).await.unwrap();
@@ -62,11 +68,9 @@ async fn rows_without_a_key_are_counted_per_cause_within_a_run() {
     assert_eq!(store.open_rejects(SYNC).await.unwrap(), (3, Some(AT)));
 }
 
-#[tokio::test]
-async fn all_rows_of_a_duplicate_key_are_one_reject_with_their_number() {
-    let dir = tempdir().unwrap();
-    let store = open(dir.path());
-    let lease = begin(&store, "r1").await;
+async fn all_rows_of_a_duplicate_key_are_one_reject_with_their_number(place: Place) {
+    let store = place.open().await;
+    let lease = begin(&*store, "r1").await;
     for rows in [2, 3] {
         let mut next = commit("r1");
         next.rejects = vec![reject(Some(key(1)), &R101, None); rows];
@@ -76,11 +80,9 @@ async fn all_rows_of_a_duplicate_key_are_one_reject_with_their_number() {
     assert_eq!(store.rejects(&RejectFilter::default()).await.unwrap().len(), 1);
 }
 
-#[tokio::test]
-async fn a_row_that_lands_closes_its_reject_and_no_other() {
-    let dir = tempdir().unwrap();
-    let store = open(dir.path());
-    let lease = begin(&store, "r1").await;
+async fn a_row_that_lands_closes_its_reject_and_no_other(place: Place) {
+    let store = place.open().await;
+    let lease = begin(&*store, "r1").await;
     let mut first = commit("r1");
     first.rejects = (0..3).map(|n| reject(Some(key(n)), &R201, None)).collect();
     store.commit(&lease, first).await.unwrap();
@@ -98,11 +100,9 @@ async fn a_row_that_lands_closes_its_reject_and_no_other() {
     assert_eq!(open, ["0", "2"]);
 }
 
-#[tokio::test]
-async fn rejects_are_found_by_sync_code_and_key_and_grouped_by_cause() {
-    let dir = tempdir().unwrap();
-    let store = open(dir.path());
-    let lease = begin(&store, "r1").await;
+async fn rejects_are_found_by_sync_code_and_key_and_grouped_by_cause(place: Place) {
+    let store = place.open().await;
+    let lease = begin(&*store, "r1").await;
     let mut next = commit("r1");
     next.rejects = vec![
         reject(Some(key(1)), &R201, Some("email")),
@@ -128,11 +128,9 @@ async fn rejects_are_found_by_sync_code_and_key_and_grouped_by_cause() {
     assert_eq!((groups[1].code.as_str(), groups[1].rows), ("R101", 1));
 }
 
-#[tokio::test]
-async fn a_discarded_reject_is_gone_but_its_payload_is_still_known_as_refused() {
-    let dir = tempdir().unwrap();
-    let store = open(dir.path());
-    let lease = begin(&store, "r1").await;
+async fn a_discarded_reject_is_gone_but_its_payload_is_still_known_as_refused(place: Place) {
+    let store = place.open().await;
+    let lease = begin(&*store, "r1").await;
     let refused = Entry { rejected: Some(Fingerprint(7)), ..Entry::default() };
     let mut next = commit("r1");
     next.rejects = vec![reject(Some(key(1)), &R201, None), reject(None, &R101, None)];
@@ -146,11 +144,9 @@ async fn a_discarded_reject_is_gone_but_its_payload_is_still_known_as_refused() 
     assert_eq!(store.lookup(SYNC, &[key(1)]).await.unwrap(), [Some(refused)]);
 }
 
-#[tokio::test]
-async fn a_page_of_html_as_a_reason_is_cut() {
-    let dir = tempdir().unwrap();
-    let store = open(dir.path());
-    let lease = begin(&store, "r1").await;
+async fn a_page_of_html_as_a_reason_is_cut(place: Place) {
+    let store = place.open().await;
+    let lease = begin(&*store, "r1").await;
     let mut next = commit("r1");
     let mut long = reject(Some(key(1)), &R201, None);
     long.reason = "ä".repeat(1_000_000);
@@ -160,11 +156,11 @@ async fn a_page_of_html_as_a_reason_is_cut() {
     assert_eq!(all[0].reason.chars().count(), 2_000);
 }
 
-#[tokio::test]
-async fn rows_to_try_again_are_found_by_code_or_all_of_them_apart_from_those_of_the_run() {
-    let dir = tempdir().unwrap();
-    let store = open(dir.path());
-    let lease = begin(&store, "r1").await;
+async fn rows_to_try_again_are_found_by_code_or_all_of_them_apart_from_those_of_the_run(
+    place: Place,
+) {
+    let store = place.open().await;
+    let lease = begin(&*store, "r1").await;
     let mut first = commit("r1");
     first.rejects = vec![
         reject(Some(key(1)), &R201, None),
@@ -173,7 +169,7 @@ async fn rows_to_try_again_are_found_by_code_or_all_of_them_apart_from_those_of_
     ];
     store.commit(&lease, first).await.unwrap();
     drop(lease);
-    let lease = begin(&store, "r2").await;
+    let lease = begin(&*store, "r2").await;
     let mut second = commit("r2");
     second.rejects = vec![reject(Some(key(3)), &R201, None)];
     store.commit(&lease, second).await.unwrap();

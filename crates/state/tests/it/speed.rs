@@ -3,19 +3,20 @@
 
 use std::time::Duration;
 
-use flow::Store;
-use tempfile::tempdir;
 use tokio::time::Instant;
 
 use crate::fixture::*;
 
+on_both! {
+    two_hundred_thousand_rows_are_written_found_and_checked_in_seconds,
+}
+
 const ROWS: usize = 200_000;
 
-#[tokio::test]
-async fn two_hundred_thousand_rows_are_written_found_and_checked_in_seconds() {
-    let dir = tempdir().unwrap();
-    let store = open(dir.path());
-    let lease = begin(&store, "r1").await;
+#[expect(clippy::print_stdout, reason = "the figures of a test run")]
+async fn two_hundred_thousand_rows_are_written_found_and_checked_in_seconds(place: Place) {
+    let store = place.open().await;
+    let lease = begin(&*store, "r1").await;
     let mut took = Vec::new();
     let mut lap = Instant::now();
     let mut done = |what: &'static str| {
@@ -43,7 +44,7 @@ async fn two_hundred_thousand_rows_are_written_found_and_checked_in_seconds() {
     done("owners");
     drop((lease, store));
     done("close");
-    let store = open(dir.path());
+    let store = place.open().await;
     done("open");
     drop(store.acquire(SYNC, AT).await.unwrap());
     done("check");

@@ -47,7 +47,7 @@ pub(crate) async fn run(context: &Context, args: &DoctorArgs) -> Result<Outcome>
     match project.open_state().await {
         Ok(state) => {
             let size = state.size_bytes().await.unwrap_or(0);
-            let place = project.state_dir().display().to_string();
+            let place = state.place();
             report.ok("state", &format!("{place}, {}", text::bytes(size)));
         }
         Err(failure) => report.fail("state", &failure),

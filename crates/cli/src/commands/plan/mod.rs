@@ -58,7 +58,7 @@ pub(crate) async fn run(context: &Context, args: &PlanArgs) -> Result<Outcome> {
     let project = Project::load(context)?;
     let _spool = project.claim_spool();
     let state = project.open_state().await?;
-    let syncs = project.select(&args.selection, &state).await?;
+    let syncs = project.select(&args.selection, state.as_ref()).await?;
     if args.out.is_some() && syncs.len() != 1 {
         let selected = text::counted(syncs.len() as u64, "sync");
         return Err(Failure::usage(
@@ -106,7 +106,7 @@ async fn plan_one(
     context: &Context,
     project: &Project,
     planned: &CheckedSync,
-    (state, signals, args): (&Arc<state::Sqlite>, &Signals, &PlanArgs),
+    (state, signals, args): (&Arc<dyn state::State>, &Signals, &PlanArgs),
 ) -> Result<(Plan, Destination)> {
     let ports = project.ports(context, planned, state)?;
     project::refuse_denied(context, planned, &ports).await?;

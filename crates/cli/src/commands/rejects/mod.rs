@@ -4,7 +4,7 @@ mod export;
 
 use flow::{Key, RejectRecord};
 use serde_json::{Value, json};
-use state::{RejectFilter, Sqlite};
+use state::{RejectFilter, State};
 
 use self::export::Export;
 use crate::confirm;
@@ -108,16 +108,16 @@ pub(crate) async fn run(context: &Context, command: &RejectsCommand) -> Result<O
     match command {
         RejectsCommand::Ls { sync } => {
             if let Some(sync) = sync {
-                project.known_sync(sync, &state).await?;
+                project.known_sync(sync, state.as_ref()).await?;
             }
-            list(context, &state, sync.as_deref()).await?;
+            list(context, state.as_ref(), sync.as_deref()).await?;
         }
         RejectsCommand::Show { which, reveal, limit } => {
-            let records = find(&project, &state, which).await?;
+            let records = find(&project, state.as_ref(), which).await?;
             show(context, &records, *reveal, *limit);
         }
         RejectsCommand::Export { which, reveal, spreadsheet } => {
-            let records = find(&project, &state, which).await?;
+            let records = find(&project, state.as_ref(), which).await?;
             // A sync that left the project has no model any more to name the parts of its keys.
             let key =
                 project.one(&which.sync).map(|planned| planned.sync.model.primary_key.clone());
@@ -126,11 +126,11 @@ pub(crate) async fn run(context: &Context, command: &RejectsCommand) -> Result<O
             exported.write(&context.output, &records);
         }
         RejectsCommand::Retry { which } => {
-            let records = find(&project, &state, which).await?;
+            let records = find(&project, state.as_ref(), which).await?;
             return retry(context, &project, state, (which, &records)).await;
         }
         RejectsCommand::Discard { which, yes } => {
-            let records = find(&project, &state, which).await?;
+            let records = find(&project, state.as_ref(), which).await?;
             let rows = text::counted(rows_of(&records), "row");
             confirm::ask(*yes, &format!("Discard the rejects of {rows} of `{}`?", which.sync))?;
             let ids: Vec<i64> = records.iter().map(|record| record.id).collect();
@@ -142,7 +142,7 @@ pub(crate) async fn run(context: &Context, command: &RejectsCommand) -> Result<O
     Ok(Outcome::done())
 }
 
-async fn list(context: &Context, state: &Sqlite, sync: Option<&str>) -> Result<()> {
+async fn list(context: &Context, state: &dyn State, sync: Option<&str>) -> Result<()> {
     let output = &context.output;
     let now = context.clock.now_micros();
     let groups = state.reject_groups(sync).await?;
@@ -182,7 +182,7 @@ async fn list(context: &Context, state: &Sqlite, sync: Option<&str>) -> Result<(
 }
 
 /// The rejects that were asked for.
-async fn find(project: &Project, state: &Sqlite, which: &Which) -> Result<Vec<RejectRecord>> {
+async fn find(project: &Project, state: &dyn State, which: &Which) -> Result<Vec<RejectRecord>> {
     project.known_sync(&which.sync, state).await?;
     if let Some(code) = &which.code
         && explain::code(code).is_none()
@@ -290,7 +290,7 @@ fn reason(record: &RejectRecord, reveal: bool) -> String {
 async fn retry(
     context: &Context,
     project: &Project,
-    state: std::sync::Arc<Sqlite>,
+    state: std::sync::Arc<dyn State>,
     (which, records): (&Which, &[RejectRecord]),
 ) -> Result<Outcome> {
     let planned = project.one(&which.sync)?;

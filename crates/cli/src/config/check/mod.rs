@@ -18,7 +18,6 @@ use flow::{Limits, Mode};
 pub(super) use log::slots;
 pub(super) use lookups::check as lookups;
 pub(crate) use lookups::parents;
-pub(super) use not_yet::project as not_yet_in_project;
 pub(super) use ownership::check as ownership;
 
 use super::checked::{CheckedSync, Connection};

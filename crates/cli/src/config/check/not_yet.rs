@@ -47,29 +47,9 @@ const SYNC: &[NotYet] = &[
     any(&["delivery", "rate"], "`delivery.rate`", "use `quota_share` of the connection"),
 ];
 
-const PROJECT: &[NotYet] = &[
-    NotYet {
-        path: &["state", "backend"],
-        values: Values::Only(&["postgres"]),
-        what: "a state in PostgreSQL",
-        help: "use `backend: local`: the state is kept under .outflow/ on this machine",
-    },
-    any(
-        &["state", "connection"],
-        "`state.connection`",
-        "remove it; the local state needs no connection",
-    ),
-    any(&["state", "schema"], "`state.schema`", "remove it; the local state needs no schema"),
-];
-
 /// What a sync asks for and cannot have.
 pub(super) fn sync(node: &Node) -> Vec<Diagnostic> {
     SYNC.iter().flat_map(|row| found(node, row)).collect()
-}
-
-/// What the project file asks for and cannot have: one problem for a state in PostgreSQL.
-pub(crate) fn project(node: &Node) -> Vec<Diagnostic> {
-    PROJECT.iter().flat_map(|row| found(node, row)).take(1).collect()
 }
 
 fn found(node: &Node, row: &NotYet) -> Vec<Diagnostic> {

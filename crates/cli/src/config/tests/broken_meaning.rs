@@ -177,13 +177,40 @@ fn what_this_version_cannot_do_is_refused_and_never_ignored() {
         ),
         ("a rate", &[(S, "batch_rows: 100", "rate: 5/s")], &["E0040 syncs/usage.yml:27:3"]),
         (
-            "a state in PostgreSQL",
+            "a state in PostgreSQL without a server",
             &[(
                 P,
                 "connections:\n  warehouse",
-                "state: { backend: postgres, connection: warehouse, schema: s }\nconnections:\n  warehouse",
+                "state: { backend: postgres, schema: s }\nconnections:\n  warehouse",
             )],
-            &["E0040 outflow.yml:3:10"],
+            &["E0121 outflow.yml:3:1"],
+        ),
+        (
+            "a state on a connection that is none",
+            &[(
+                P,
+                "connections:\n  warehouse",
+                "state: { backend: postgres, connection: warehous }\nconnections:\n  warehouse",
+            )],
+            &["E0120 outflow.yml:3:41"],
+        ),
+        (
+            "a state that is in two places",
+            &[(
+                P,
+                "connections:\n  warehouse",
+                "state: { backend: postgres, path: x, connection: warehouse }\nconnections:\n  warehouse",
+            )],
+            &["E0121 outflow.yml:3:29"],
+        ),
+        (
+            "a state whose address may fall back to clear text",
+            &[(
+                P,
+                "connections:\n  warehouse",
+                "state: postgres://outflow@db.example/state?sslmode=prefer\nconnections:\n  warehouse",
+            )],
+            &["E0122 outflow.yml:3:1"],
         ),
         (
             "a state connection that says nothing",
@@ -192,7 +219,7 @@ fn what_this_version_cannot_do_is_refused_and_never_ignored() {
                 "connections:\n  warehouse",
                 "state: { connection: warehouse }\nconnections:\n  warehouse",
             )],
-            &["E0040 outflow.yml:3:10"],
+            &["E0121 outflow.yml:3:10"],
         ),
     ]);
     insta::assert_snapshot!(seen);

@@ -225,3 +225,26 @@ fn what_changes_nothing_that_is_sent_is_accepted() {
     assert_eq!(project.syncs[0].deny_columns, ["salary"]);
     assert_eq!(project.syncs[0].expected_interval_seconds, None);
 }
+
+#[test]
+fn a_state_in_postgresql_is_a_connection_or_an_address_and_each_environment_has_a_schema_of_its_own()
+ {
+    let mut folder = Folder::new();
+    folder.edit(
+        "outflow.yml",
+        "vars:\n",
+        "state: { backend: postgres, connection: warehouse, lease: 10s }\nvars:\n",
+    );
+    let server = folder.project().state.server.unwrap();
+    assert_eq!((server.schema.as_str(), server.lease.unwrap().as_secs()), ("outflow_state", 10));
+    folder.environment = Some("dev");
+    assert_eq!(folder.project().state.server.unwrap().schema, "outflow_state_dev");
+    folder.environment = None;
+    folder.edit(
+        "outflow.yml",
+        "state: { backend: postgres, connection: warehouse, lease: 10s }",
+        "state: postgres://outflow@localhost/state",
+    );
+    let server = folder.project().state.server.unwrap();
+    assert_eq!(server.url.expose(), "postgres://outflow@localhost/state");
+}

@@ -3,8 +3,11 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use flow::Secret;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
+
+use crate::config::amount::Duration;
 
 use super::{
     Alerts, DeliverySection, Freshness, Guards, NAME, NAME_IN_WORDS, Name, PrivacySection,
@@ -20,7 +23,7 @@ pub(crate) struct ProjectFile {
     version: Version,
     /// The project's name; part of the state and of what the warehouse sees as application name.
     project: ProjectName,
-    state: Option<StateSection>,
+    state: Option<State>,
     /// Warehouses and destinations, by the name syncs use.
     #[schemars(extend("propertyNames" = { "pattern": NAME, "description": NAME_IN_WORDS }))]
     connections: BTreeMap<String, Connection>,
@@ -50,6 +53,31 @@ impl JsonSchema for ProjectName {
     }
 }
 
+/// A state, or the address of one in PostgreSQL, which is written out before anything looks at it.
+struct State;
+
+impl JsonSchema for State {
+    fn schema_name() -> Cow<'static, str> {
+        "State".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let section = generator.subschema_for::<StateSection>();
+        json_schema!({
+            "description": "Where watermarks, ledger, runs and rejects are kept.",
+            "anyOf": [
+                section,
+                {
+                    "type": "string",
+                    "writeOnly": true,
+                    "pattern": "^(postgres(ql)?://|\\$\\{)",
+                    "description": "Short for `backend: postgres` and this `url`."
+                }
+            ]
+        })
+    }
+}
+
 /// Where watermarks, ledger, runs and rejects are kept.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -60,13 +88,17 @@ pub(crate) struct StateSection {
     /// The folder of the local state, relative to the project.
     #[schemars(length(min = 1))]
     pub(crate) path: Option<String>,
-    /// The connection of a state in PostgreSQL.
-    #[expect(dead_code, reason = "the PostgreSQL state is refused before it is read")]
+    /// The connection, of type postgres, of a state in PostgreSQL.
+    #[expect(dead_code, reason = "looked up at its place")]
     connection: Option<Name>,
-    /// The schema of a state in PostgreSQL.
-    #[schemars(length(min = 1))]
-    #[expect(dead_code, reason = "the PostgreSQL state is refused before it is read")]
-    schema: Option<String>,
+    /// The server of a state in PostgreSQL, instead of `connection`.
+    #[expect(dead_code, reason = "read at its place")]
+    url: Option<Secret>,
+    /// The schema of a state in PostgreSQL, which holds nothing else. Default: `outflow_state`.
+    #[schemars(length(min = 1, max = 63))]
+    pub(crate) schema: Option<String>,
+    /// How long a process that stands still keeps a sync of a state in PostgreSQL. Default: `30s`.
+    pub(crate) lease: Option<Duration>,
 }
 
 /// Kind of state store.
@@ -124,7 +156,7 @@ pub(crate) struct Defaults {
 #[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "describes the file; merged as a tree")]
 pub(crate) struct Environment {
-    state: Option<StateSection>,
+    state: Option<State>,
     /// Connections that are replaced.
     #[schemars(extend("propertyNames" = { "pattern": NAME, "description": NAME_IN_WORDS }))]
     connections: Option<BTreeMap<String, Connection>>,

@@ -125,7 +125,7 @@ impl SimStore {
             state.memory.ledger.values_mut().for_each(|(_, entry)| entry.acknowledged = None);
         }
         drop(state);
-        Lease { sync: sync.to_owned(), epoch, held: Box::new(Held(Arc::clone(&self.0), epoch)) }
+        Lease::new(sync.to_owned(), epoch, Held(Arc::clone(&self.0), epoch))
     }
 
     /// One write: it may fail before anything happened, or after everything did.

@@ -1,4 +1,4 @@
-//! TLS to the warehouse: who is trusted in which mode. Nothing here ever falls back to a weaker mode.
+//! TLS to PostgreSQL: who is trusted in which mode. Nothing here ever falls back to a weaker mode.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,13 +13,13 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::options::Tls;
+use crate::address::Tls;
 
 /// A connector for a mode that uses TLS.
 ///
 /// # Errors
 /// When the CA file cannot be used, or the system has no trusted CAs; the text names the file.
-pub(super) fn connector(mode: Tls, ca_file: Option<&Path>) -> Result<MakeRustlsConnect, String> {
+pub(crate) fn connector(mode: Tls, ca_file: Option<&Path>) -> Result<MakeRustlsConnect, String> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let verifier: Arc<dyn ServerCertVerifier> = match mode {
         Tls::RequireUnverified => Arc::new(Unverified(provider.clone())),

@@ -1,31 +1,57 @@
 //! The connection URL, and which TLS mode it and the options ask for. Never a silent downgrade (X2).
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use flow::Secret;
+use schemars::JsonSchema;
+use serde::Deserialize;
 use tokio_postgres::Config;
 use tokio_postgres::config::{Host, SslMode};
 
-use super::options::{Options, Tls};
+/// How the server's certificate is checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Tls {
+    /// Signed by a trusted CA, and for this host.
+    VerifyFull,
+    /// Signed by a trusted CA, for whatever host.
+    VerifyCa,
+    /// Encrypted, but anyone could be at the other end.
+    RequireUnverified,
+    /// Clear text.
+    Off,
+}
+
+/// What is said about where to connect.
+#[derive(Debug, Clone, Copy)]
+pub struct At<'a> {
+    /// `postgres://user:password@host:port/database`, or libpq's pairs of key and value.
+    pub url: &'a Secret,
+    /// The TLS mode, where one is named outside of the URL.
+    pub tls: Option<Tls>,
+    /// PEM file with the CA certificates to trust instead of the system's.
+    pub ca_file: Option<&'a Path>,
+}
 
 /// Where to connect and how, after every contradiction was refused.
 #[derive(Debug, Clone)]
-pub(super) struct Address {
+pub(crate) struct Address {
     /// The driver's configuration, with its own TLS mode already set.
-    pub config: Config,
+    pub(crate) config: Config,
     /// The TLS mode that holds.
-    pub tls: Tls,
+    pub(crate) tls: Tls,
     /// CA file of the options or of the URL's `sslrootcert`.
-    pub ca_file: Option<PathBuf>,
+    pub(crate) ca_file: Option<PathBuf>,
     /// Hosts and ports for messages; no user, no password.
-    pub place: String,
+    pub(crate) place: String,
 }
 
 impl Address {
     /// # Errors
     /// A sentence without any part of the URL that could be a secret.
-    pub(super) fn parse(options: &Options) -> Result<Self, String> {
-        let url = options.url.expose().trim();
+    pub(crate) fn parse(at: At<'_>) -> Result<Self, String> {
+        let url = at.url.expose().trim();
         let (rest, sslmode) = take_parameter(url, "sslmode");
         let (rest, root) = take_parameter(&rest, "sslrootcert");
         let mut config = Config::from_str(&rest).map_err(|error| unparsed(&error))?;
@@ -37,11 +63,11 @@ impl Address {
                 percent-encoded: @ is %40, / is %2F, : is %3A"
                 .to_owned());
         }
-        let tls = tls_mode(&config, options.tls, sslmode.as_deref())?;
+        let tls = tls_mode(&config, at.tls, sslmode.as_deref())?;
         config.ssl_mode(if tls == Tls::Off { SslMode::Disable } else { SslMode::Require });
         let root = root.filter(|root| root != "system").map(PathBuf::from);
         let place = place(&config);
-        Ok(Self { config, tls, ca_file: options.ca_file.clone().or(root), place })
+        Ok(Self { config, tls, ca_file: at.ca_file.map(Path::to_owned).or(root), place })
     }
 }
 
@@ -225,18 +251,12 @@ fn decoded(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[track_caller]
-    fn check(url: &str, tls: Option<&str>, expected: Result<Tls, &str>) {
-        let mut options = json!({ "url": url });
-        if let Some(tls) = tls {
-            options["tls"] = json!(tls);
-        }
-        let options: Options = serde_json::from_value(options).unwrap();
-        match (Address::parse(&options), expected) {
+    fn check(url: &str, tls: Option<Tls>, expected: Result<Tls, &str>) {
+        let secret = Secret::new(url);
+        match (Address::parse(At { url: &secret, tls, ca_file: None }), expected) {
             (Ok(address), Ok(expected)) => {
                 assert_eq!(address.tls, expected, "{url}");
                 let mode = address.config.get_ssl_mode();
@@ -259,14 +279,14 @@ mod tests {
         check("postgres://u:p@db.example/x?sslmode=prefer", None, Err("fall back"));
         check("postgres://u:p@db.example/x?sslmode=allow", None, Err("fall back"));
         check("postgres://u:p@db.example/x?sslmode=nonsense", None, Err("sslmode"));
-        check("postgres://u:p@db.example/x", Some("off"), Ok(Tls::Off));
+        check("postgres://u:p@db.example/x", Some(Tls::Off), Ok(Tls::Off));
         check(
             "postgres://u:p@db.example/x?sslmode=require",
-            Some("require-unverified"),
+            Some(Tls::RequireUnverified),
             Ok(Tls::RequireUnverified),
         );
-        check("postgres://u:p@db.example/x?sslmode=disable", Some("verify-full"), Err("contrad"));
-        check("postgres://u:p@db.example/x?sslmode=verify-full", Some("off"), Err("contradict"));
+        check("postgres://u:p@db.example/x?sslmode=disable", Some(Tls::VerifyFull), Err("contrad"));
+        check("postgres://u:p@db.example/x?sslmode=verify-full", Some(Tls::Off), Err("contradict"));
         check("host=db.example user=u sslmode=verify-ca password='a b'", None, Ok(Tls::VerifyCa));
         check("host=db.example user=u", None, Ok(Tls::VerifyFull));
         check("postgres://u@localhost,db.example/x", None, Ok(Tls::VerifyFull));
@@ -284,8 +304,8 @@ mod tests {
         ] {
             check(url, None, Ok(Tls::Off));
         }
-        check("postgres://u@localhost/x", Some("verify-full"), Ok(Tls::VerifyFull));
-        check("host=/tmp user=u", Some("verify-full"), Err("Unix socket"));
+        check("postgres://u@localhost/x", Some(Tls::VerifyFull), Ok(Tls::VerifyFull));
+        check("host=/tmp user=u", Some(Tls::VerifyFull), Err("Unix socket"));
     }
 
     #[test]
@@ -297,8 +317,8 @@ mod tests {
             "postgres://u:hunter2@db.example/x?nonsense=1",
             "postgres:///x",
         ] {
-            let options = serde_json::from_value(json!({ "url": url })).unwrap();
-            let error = Address::parse(&options).unwrap_err();
+            let url = Secret::new(url);
+            let error = Address::parse(At { url: &url, tls: None, ca_file: None }).unwrap_err();
             assert!(!error.contains("hunter2") && !error.contains("part@"), "{error}");
         }
     }
