@@ -2,6 +2,7 @@
 
 mod changes;
 mod removed;
+mod state;
 
 use flow::{Code, Kind};
 
@@ -10,6 +11,7 @@ pub use removed::{
     E0060_REMOVED_WITHOUT_MIRROR, E0061_SET_WITHOUT_UPDATE, E0062_NOTHING_TO_SET, E0063_SET_FIELD,
     E0064_REMOVAL_NOT_POSSIBLE, E0065_DELETE_SENDS_NO_FIELD,
 };
+pub use state::{E0120_STATE_CONNECTION, E0121_STATE_KEYS, E0122_STATE_SERVER};
 
 /// The project file is missing.
 pub static E0001_NO_PROJECT: Code = Code {
@@ -438,35 +440,6 @@ pub static E0150_LITERAL_SECRET: Code = Code {
 };
 
 /// Every code of this crate.
-/// The state's connection is none.
-pub static E0120_STATE_CONNECTION: Code = Code {
-    id: "E0120",
-    kind: Kind::Config,
-    title: "The state's connection cannot keep a state.",
-    cause: "`state.connection` names a connection that is not there, or one that is not of type postgres.",
-    remedy: "name a connection of type postgres whose role may write one schema, or give `state.url`",
-};
-
-/// Keys under `state` that do not go together.
-pub static E0121_STATE_KEYS: Code = Code {
-    id: "E0121",
-    kind: Kind::Config,
-    title: "The keys of `state` do not go together.",
-    cause: "`path` belongs to a local state; `connection`, `url`, `schema` and `lease` to `backend: postgres`, which needs \
-            one of `connection` and `url`.",
-    remedy: "keep the keys of one backend: `state: { backend: postgres, connection: NAME }`, or no `state` at all",
-};
-
-/// The state's server cannot be right.
-pub static E0122_STATE_SERVER: Code = Code {
-    id: "E0122",
-    kind: Kind::Config,
-    title: "The state's server cannot be used as written.",
-    cause: "The URL cannot be parsed, it contradicts the TLS mode, the schema's name is too long, or the lease too short.",
-    remedy: "write postgres://user:password@host:port/database with special characters percent-encoded, a schema of at \
-             most 63 bytes, and a lease of at least 2s",
-};
-
 pub const CODES: &[&Code] = &[
     &E0001_NO_PROJECT,
     &E0002_UNREADABLE_FILE,
