@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use flow::{
-    BackfillProgress, Claim, Commit, Entry, Key, KeyOrder, Lease, LedgerStream, MatchHash, Result,
-    RunRecord, Store, StoredJob, StoredMark, StoredWatermark, Target, Unconfirmed, Work,
+    BackfillProgress, Claim, Commit, Entry, Key, KeyOrder, Kind, Lease, LedgerStream, MatchHash,
+    Result, RunRecord, Store, StoredJob, StoredMark, StoredWatermark, Target, Unconfirmed, Work,
 };
 
 use super::lease::{Taken, usable};
@@ -20,7 +20,7 @@ use super::{
 use crate::progress::Written;
 
 /// The server needs a moment to notice that a session has ended, so a refusal is believed only after some tries.
-const LEASE_TRIES: u32 = 12;
+const LEASE_TRIES: u32 = 40;
 const LEASE_PAUSE: Duration = Duration::from_millis(50);
 
 impl Postgres {
@@ -376,10 +376,18 @@ impl Store for Postgres {
 
     async fn claim(&self, sync: &str, work: &Work, at: i64) -> Result<Claim> {
         crate::lease::check_name(sync)?;
-        let (name, work, home) = (sync.to_owned(), work.clone(), self.home().weak());
-        self.home()
-            .run(async move |pool: &Rc<Pool>| shards::claim(pool, home, (&name, &work, at)).await)
-            .await
+        for attempt in 1.. {
+            let (name, work, home) = (sync.to_owned(), work.clone(), self.home().weak());
+            let claiming =
+                async move |pool: &Rc<Pool>| shards::claim(pool, home, (&name, &work, at)).await;
+            match self.home().run(claiming).await {
+                Err(error) if error.kind() == Kind::Lease && attempt < LEASE_TRIES => {
+                    tokio::time::sleep(LEASE_PAUSE).await;
+                }
+                claimed => return claimed,
+            }
+        }
+        unreachable!("the last attempt returns")
     }
 
     async fn end_shard(&self, lease: &Lease, run_id: &str, at: i64) -> Result<bool> {
