@@ -18,6 +18,7 @@ mod mirror;
 mod places;
 mod plans;
 mod project;
+mod reconcile;
 mod shared_state;
 mod snapshot;
 mod stress;

@@ -130,6 +130,8 @@ pub(crate) enum Command {
     Plan(commands::plan::PlanArgs),
     /// Send exactly what a plan says, or nothing.
     Apply(commands::apply::ApplyArgs),
+    /// Compare the records at the destination with what was sent; make a plan that puts them back.
+    Reconcile(commands::reconcile::ReconcileArgs),
     /// Send what changed.
     Run(commands::run::RunArgs),
     /// Send an old range again, without moving the watermark; goes on where it stopped.
@@ -171,6 +173,7 @@ impl Command {
             Self::Preview(_) => "preview",
             Self::Plan(_) => "plan",
             Self::Apply(_) => "apply",
+            Self::Reconcile(_) => "reconcile",
             Self::Run(_) => "run",
             Self::Backfill(_) => "backfill",
             Self::Status(_) => "status",

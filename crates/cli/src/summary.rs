@@ -46,7 +46,8 @@ pub struct Summary {
 pub struct SyncSummary {
     /// Sync name.
     pub sync: String,
-    /// `ok`, `unchanged`, `changes`, `partial`, `failed`, `guarded`, `parked`, `interrupted` or `skipped`.
+    /// `ok`, `unchanged`, `changes`, `partial`, `failed`, `guarded`, `parked`, `interrupted` or `skipped`;
+    /// with `reconcile`, `matching` or `drifted`.
     pub status: String,
     /// What the process would exit with if this were the only sync.
     pub exit_code: u8,
@@ -73,20 +74,24 @@ pub struct SyncSummary {
     pub unconfirmed: Option<u64>,
     /// Rows this call refused, by code and field.
     pub rejects: Vec<RejectGroup>,
-    /// With `plan`: a few of the rows that would be sent: `op`, `key` and `fields`.
+    /// With `plan`: a few of the rows that would be sent: `op`, `key` and `fields`. With `reconcile`: a few of the rows that
+    /// drifted: `drift`, `key`, `record_ids`, `before` and `fields`.
     pub samples: Vec<Value>,
-    /// With `plan --out`: where the plan is.
+    /// With `plan --out` and `reconcile --fix`: where the plan is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan: Option<PlanSummary>,
     /// With guards: what each of them said before the first request.
     pub guards: Vec<GuardSummary>,
-    /// With `plan`: rows to update by field that changes, as far as it is known.
+    /// With `plan`: rows to update by field that changes, as far as it is known. With `reconcile`: edited rows by field.
     pub fields: BTreeMap<String, u64>,
     /// With `plan`: rows to update of which nobody knows what changes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fields_unknown: Option<u64>,
     /// With `plan`: rows to send by why: `first`, `data`, `mapping` or `unconfirmed`.
     pub reasons: BTreeMap<String, u64>,
+    /// With `reconcile`: rows by what became of their records.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drift: Option<DriftSummary>,
     /// Advice.
     pub findings: Vec<ErrorSummary>,
     /// Why it failed.
@@ -101,6 +106,31 @@ pub struct PlanSummary {
     pub file: String,
     /// Its SHA-256, in hexadecimal.
     pub sha256: String,
+}
+
+/// Rows of the model by what became of their records: `read` is the sum of all others but `orphan` and `requests`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct DriftSummary {
+    /// Rows of the model.
+    pub read: u64,
+    /// Rows whose record is as it was acknowledged.
+    pub matching: u64,
+    /// Rows whose record differs only in fields that may be edited.
+    pub kept: u64,
+    /// Rows whose record is gone.
+    pub missing: u64,
+    /// Rows whose record has fields that somebody edited.
+    pub edited: u64,
+    /// Rows with several records where one was written.
+    pub duplicate: u64,
+    /// Records whose row left the model.
+    pub orphan: u64,
+    /// Rows that the next run sends, or that are rejects.
+    pub behind: u64,
+    /// Rows the mapping refuses.
+    pub invalid: u64,
+    /// Read calls made.
+    pub requests: u64,
 }
 
 /// Rows and requests. All are counts.

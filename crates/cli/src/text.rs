@@ -105,9 +105,26 @@ pub(crate) fn table(rows: &[Vec<String>]) -> Vec<String> {
         .collect()
 }
 
+/// Longest value shown in a line, in characters.
+const VALUE_CHARS_MAX: usize = 40;
+
+/// A value, cut where it is too long for a line among others.
+pub(crate) fn shortened(value: &str) -> String {
+    match value.char_indices().nth(VALUE_CHARS_MAX) {
+        Some((end, _)) => format!("{}…", &value[..end]),
+        None => value.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_value_is_cut_between_characters() {
+        assert_eq!(shortened("short"), "short");
+        assert_eq!(shortened(&"é".repeat(60)).chars().count(), VALUE_CHARS_MAX + 1);
+    }
 
     #[test]
     fn numbers_are_grouped_by_three() {

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use flow::{Entry, Fingerprint, GoneHow, Key, Result, Scope, Store, Target, Watermark};
+use flow::{Entry, Fingerprint, GoneHow, Key, Lease, Result, Scope, Store, Target, Watermark};
 use transform::Mapped;
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -17,6 +17,13 @@ use crate::run::{Job, advance, execute};
 use crate::weigh::{Beholder, Place, Weighed};
 use crate::weight::Reason;
 use crate::{Ports, Ruling, RunFailure, RunOptions, RunReport, Sync, Watch, codes};
+
+/// Rows of a plan looked at in one go.
+const ROWS_AT_ONCE: usize = 10_000;
+
+fn acknowledged(entry: Option<&Entry>, print: Fingerprint) -> bool {
+    entry.is_some_and(|entry| entry.acknowledged == Some(print))
+}
 
 /// Names the configuration of a sync: what is read, what is sent where, and what guards it.
 pub(crate) fn config_name(sync: &Sync) -> String {
@@ -57,7 +64,10 @@ pub async fn apply(
     let removals = Arc::new(removals(&plan)?);
     let removes = sync.removed.is_some() && !removals.is_empty();
     let approval = Approval { plan, allowed, removals };
-    let refused = approval.about(sync, origin).and_then(|()| approval.state(&remembered));
+    let mut refused = approval.about(sync, origin).and_then(|()| approval.state(&remembered));
+    if refused.is_ok() && approval.plan.header.drift {
+        refused = approval.forget_acknowledged(ports.store.as_ref(), &lease).await;
+    }
     let job = Job {
         approval: Some(approval),
         refused: refused.err(),
@@ -107,6 +117,40 @@ impl Approval {
         Err(flow::Error::new(&codes::G012, message))
     }
 
+    /// Rows whose record drifted are as they were acknowledged: they are sent once nobody knows that they were. Only if all
+    /// of them still are.
+    async fn forget_acknowledged(&self, store: &dyn Store, lease: &Lease) -> Result<()> {
+        for forgets in [false, true] {
+            let mut rows = self.plan.rows()?;
+            loop {
+                let mut some = Vec::new();
+                while some.len() < ROWS_AT_ONCE
+                    && let Some(row) = rows.next()?
+                {
+                    some.extend(row.key.zip(row.fingerprint));
+                }
+                if some.is_empty() {
+                    break;
+                }
+                let (keys, prints): (Vec<Key>, Vec<Fingerprint>) = some.into_iter().unzip();
+                if forgets {
+                    store.mark_dirty(lease, &keys).await?;
+                    continue;
+                }
+                let entries = store.lookup(&lease.sync, &keys).await?;
+                let known = entries.iter().zip(prints);
+                if !known.into_iter().all(|(entry, print)| acknowledged(entry.as_ref(), print)) {
+                    let sync = &lease.sync;
+                    let message = format!(
+                        "`{sync}`: rows of the plan have been sent or refused since it was made"
+                    );
+                    return Err(flow::Error::new(&codes::G012, message));
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Whether it goes where the plan was to go.
     pub(crate) fn goes_to(&self, target: &Target) -> Result<()> {
         match self.plan.header.target == Header::of_target(target) {
@@ -149,7 +193,7 @@ impl Approval {
 
     /// Picks the plan's rows out of a read.
     pub(crate) fn picker(&self) -> Result<Picker> {
-        Ok(Picker(Cursor::new(&self.plan)?))
+        Ok(Picker { cursor: Cursor::over(self.plan.named_rows()?)?, drift: self.plan.header.drift })
     }
 }
 
@@ -161,7 +205,11 @@ struct Cursor {
 
 impl Cursor {
     fn new(plan: &PlanFile) -> Result<Self> {
-        let mut cursor = Self { rows: plan.rows()?, head: None };
+        Self::over(plan.rows()?)
+    }
+
+    fn over(rows: PlanRows) -> Result<Self> {
+        let mut cursor = Self { rows, head: None };
         cursor.head = cursor.next()?;
         Ok(cursor)
     }
@@ -341,26 +389,65 @@ impl PlannedRow {
 }
 
 /// Picks the plan's rows out of a read, in the order of both.
-pub(crate) struct Picker(Cursor);
+pub(crate) struct Picker {
+    cursor: Cursor,
+    /// A row is written without the fields that the plan leaves alone.
+    drift: bool,
+}
+
+/// What was picked of a batch.
+#[derive(Default)]
+pub(crate) struct Picked {
+    /// Rows that the plan does not send since another row has their record.
+    pub(crate) invalid: Vec<usize>,
+    /// Columns and rows of the payload that are left alone.
+    pub(crate) left_alone: Vec<(usize, usize)>,
+    /// Rows whose record is not found by its match value any more, but by its id.
+    pub(crate) by_id: Vec<usize>,
+}
 
 impl Picker {
-    /// Turns rows to send that are not in the plan into rows that are left, and gives those that the plan does not send
-    /// since another row has their record.
-    pub(crate) fn pick(&mut self, mapped: &Mapped, verdicts: &mut [Verdict]) -> Result<Vec<usize>> {
-        let cursor = &mut self.0;
-        let mut invalid = Vec::new();
+    /// Turns rows to send that are not in the plan into rows that are left.
+    pub(crate) fn pick(
+        &mut self,
+        (mapped, match_on): (&Mapped, &[(String, String)]),
+        verdicts: &mut [Verdict],
+    ) -> Result<Picked> {
+        let cursor = &mut self.cursor;
+        let mut picked = Picked::default();
         for (row, (key, verdict)) in mapped.keys.iter().zip(verdicts).enumerate() {
             // Rows the mapping refused are in the plan, and not among these.
             while cursor.head.as_ref().is_some_and(|head| head.fingerprint.is_none()) {
                 cursor.head = cursor.next()?;
             }
             match cursor.take(Some(key))? {
-                Some(planned) if planned.op == "invalid" => invalid.push(row),
+                Some(planned) if planned.op == "invalid" => picked.invalid.push(row),
+                Some(planned) if self.drift => picked.put_back((mapped, match_on), row, &planned),
                 Some(_) => {}
                 None if *verdict == Verdict::Send => *verdict = Verdict::Left,
                 None => {}
             }
         }
-        Ok(invalid)
+        Ok(picked)
+    }
+}
+
+impl Picked {
+    fn put_back(
+        &mut self,
+        (mapped, match_on): (&Mapped, &[(String, String)]),
+        row: usize,
+        planned: &PlannedRow,
+    ) {
+        let found_by = |field: &str| match_on.iter().any(|(name, _)| name == field);
+        let edited = planned.values.iter().filter(|change| change.changed == Some(true));
+        if edited.into_iter().any(|change| found_by(&change.field)) {
+            self.by_id.push(row);
+        }
+        let fields = mapped.payload.fields.schema_ref().fields().iter();
+        let others = fields.enumerate().filter(|(_, field)| {
+            !planned.values.iter().any(|change| change.field == *field.name())
+        });
+        self.left_alone.extend(others.map(|(column, _)| (column, row)));
     }
 }

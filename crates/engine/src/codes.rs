@@ -404,6 +404,16 @@ pub static E4060: Code = Code {
     remedy: "write those records by a sync of their own and look them up in it: `lookup: { sync: NAME, key: COLUMN }`",
 };
 
+/// A destination that cannot be read back.
+pub static E4080: Code = Code {
+    id: "E4080",
+    kind: Kind::Config,
+    title: "the destination's records cannot be read back",
+    cause: "Reconciling compares every record with what was acknowledged, and this destination offers no way to read \
+            records.",
+    remedy: "none for this destination; `outflow run --full-refresh` sends what changed, not what drifted",
+};
+
 /// A sync whose run cannot be cut.
 pub static E4090: Code = Code {
     id: "E4090",
@@ -426,6 +436,6 @@ pub static E4091: Code = Code {
 pub const CODES: &[&Code] = &[
     &E4001, &E4002, &E4003, &E4004, &E4005, &E4006, &E4007, &E4008, &E4020, &E4021, &E4022, &E4023,
     &E4030, &E4031, &E4032, &E4033, &E4034, &E4035, &E4036, &E4040, &E4050, &E4055, &E4056, &E4060,
-    &E4090, &E4091, &G001, &G002, &G003, &G004, &G005, &G006, &G007, &G008, &G009, &G010, &G011,
-    &G012, &R401, &R402, &R403, &R404,
+    &E4080, &E4090, &E4091, &G001, &G002, &G003, &G004, &G005, &G006, &G007, &G008, &G009, &G010,
+    &G011, &G012, &R401, &R402, &R403, &R404,
 ];

@@ -168,6 +168,7 @@ pub async fn plan(sync: &Sync, ports: &Ports, options: &PlanOptions) -> Result<P
             whole,
             reached: weight.reached.map(|reached| reached.0),
             counts: weight.counts(),
+            drift: false,
         };
         plan.sha256 = Some(writer.finish(&header)?);
     }

@@ -71,6 +71,9 @@ pub struct Header {
     pub(crate) reached: Option<i64>,
     /// What the guards judge.
     pub(crate) counts: Counts,
+    /// It puts records back that drifted: its rows are those that were acknowledged.
+    #[serde(default)]
+    pub(crate) drift: bool,
 }
 
 impl Header {
@@ -351,7 +354,12 @@ impl PlanFile {
         let builder = ParquetRecordBatchReaderBuilder::try_new(Shared(Arc::clone(&self.part)))
             .map_err(not_read)?;
         let reader = builder.with_batch_size(BATCH_ROWS).build().map_err(not_read)?;
-        Ok(PlanRows { reader, batch: Vec::new().into_iter() })
+        Ok(PlanRows { reader, batch: Vec::new().into_iter(), named: false })
+    }
+
+    /// As [`PlanFile::rows`], with the names of the fields that each row writes, and whether they change.
+    pub(crate) fn named_rows(&self) -> Result<PlanRows> {
+        Ok(PlanRows { named: true, ..self.rows()? })
     }
 }
 
@@ -377,17 +385,26 @@ fn sealed(seal: &[u8]) -> Result<String> {
 pub(crate) struct PlanRows {
     reader: ParquetRecordBatchReader,
     batch: std::vec::IntoIter<PlannedRow>,
+    /// With the names of the fields.
+    named: bool,
 }
 
 impl PlanRows {
-    /// The next row, without its values.
+    /// The next row, without its fields' values.
     pub(crate) fn next(&mut self) -> Result<Option<PlannedRow>> {
         loop {
             if let Some(row) = self.batch.next() {
                 return Ok(Some(row));
             }
             let Some(batch) = self.reader.next() else { return Ok(None) };
-            self.batch = from_batch(&batch.map_err(not_read)?).into_iter();
+            let batch = batch.map_err(not_read)?;
+            let mut rows = from_batch(&batch);
+            if self.named {
+                for (index, row) in rows.iter_mut().enumerate() {
+                    row.values = fields_of(&batch, index);
+                }
+            }
+            self.batch = rows.into_iter();
         }
     }
 }
@@ -412,6 +429,20 @@ fn from_batch(batch: &RecordBatch) -> Vec<PlannedRow> {
             code: text(5, row),
             field: text(6, row),
             values: Vec::new(),
+        })
+        .collect()
+}
+
+/// The fields of a row, without values.
+fn fields_of(batch: &RecordBatch, row: usize) -> Vec<Change> {
+    let values = batch.column(7).as_list::<i32>().value(row);
+    let names = values.as_struct().column(0).as_string::<i32>();
+    let changed = values.as_struct().column(1).as_boolean();
+    let known = names.iter().zip(changed.iter());
+    known
+        .filter_map(|(field, changed)| {
+            let field = field?.to_owned();
+            Some(Change { field, before: None, filled: None, changed, after: None })
         })
         .collect()
 }

@@ -9,6 +9,7 @@ use flow::{Entry, Error, Key, MatchHash, Position, Reject, Result, Stage, Waterm
 use tokio::time::Instant;
 use transform::Mapped;
 
+use crate::apply::Picked;
 use crate::batch::{Call, Row};
 use crate::codes;
 use crate::conductor::Conductor;
@@ -36,7 +37,7 @@ impl Conductor<'_> {
             Err(error) if error.code().id == codes::E4004.id => return Ok(()),
             compared => compared?,
         };
-        let Compared { verdicts, entries, renamed, priors, doubts } = compared;
+        let Compared { verdicts, entries, renamed, priors, doubts, left_alone } = compared;
         if !chunk.gone.is_empty() {
             // Before it is remembered that they are gone, since that is of what the ledger says.
             self.forget_gone(chunk.gone.clone()).await?;
@@ -71,6 +72,7 @@ impl Conductor<'_> {
         if left {
             self.settler.stop_at(range);
         }
+        mapped.payload.leave_alone(&left_alone);
         let made = self.make_calls(&mapped, &send, rows).await;
         self.ports.metrics.busy(&self.sync.name, Busy::Diff, began.elapsed());
         made?;
@@ -84,9 +86,9 @@ impl Conductor<'_> {
         let Known { mut entries, mut verdicts, asked, owners } = known;
         let keys = mapped.keys.iter().zip(&mut entries);
         self.welcome_back(keys.filter_map(|(key, entry)| Some((key, entry.as_mut()?)))).await?;
-        let invalid = match &mut self.picker {
-            Some(picker) => picker.pick(mapped, &mut verdicts)?,
-            None => Vec::new(),
+        let Picked { invalid, left_alone, by_id } = match &mut self.picker {
+            Some(picker) => picker.pick((mapped, &self.sync.match_on), &mut verdicts)?,
+            None => Picked::default(),
         };
         diff::settle_conflicts(mapped, (&asked, &owners), &mut verdicts);
         for row in invalid {
@@ -102,6 +104,7 @@ impl Conductor<'_> {
                 let mut renamed = diff::renamed(mapped, (&asked, &owners), (&entries, &verdicts));
                 renamed.retain(|row| !taken.contains(&mapped.matches[*row]));
                 renamed.extend(diff::doubted(mapped, (&entries, &verdicts), &doubts));
+                renamed.extend(by_id);
                 self.keep_own(mapped, (&entries, &doubts), renamed).await?
             }
             false => HashSet::new(),
@@ -118,7 +121,7 @@ impl Conductor<'_> {
             .iter()
             .map(|reject| reject.key.as_ref().and_then(|_| known.next().flatten()))
             .collect();
-        Ok(Compared { verdicts, entries, renamed, priors, doubts })
+        Ok(Compared { verdicts, entries, renamed, priors, doubts, left_alone })
     }
 
     /// What the state remembers of requests nobody heard of that are about the rows to be sent.
@@ -463,6 +466,8 @@ struct Compared {
     priors: Vec<Option<Entry>>,
     /// What may still change records of rows to be sent.
     doubts: Doubts,
+    /// Columns and rows of the payload that are not written.
+    left_alone: Vec<(usize, usize)>,
 }
 
 fn conflict(key: Key) -> Reject {

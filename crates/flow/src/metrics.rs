@@ -87,6 +87,8 @@ pub struct Metrics {
     rows_found_only_by_compare_total: IntCounterVec,
     rows_unaccounted: GaugeVec,
     replication_slot_retained_bytes: IntGaugeVec,
+    reconcile_drift_rows: IntGaugeVec,
+    reconcile_last_success_timestamp_seconds: GaugeVec,
     rejects_open: IntGaugeVec,
     rows_unconfirmed: IntGaugeVec,
     rejects_oldest_timestamp_seconds: GaugeVec,
@@ -276,6 +278,16 @@ impl Metrics {
             replication_slot_retained_bytes: b.int_gauge(
                 "outflow_replication_slot_retained_bytes",
                 "Bytes of log that the warehouse keeps back for the sync's replication slot.",
+                &["sync"],
+            ),
+            reconcile_drift_rows: b.int_gauge(
+                "outflow_reconcile_drift_rows",
+                "Rows whose record drifted, as the last reconciliation found them.",
+                &["sync", "kind"],
+            ),
+            reconcile_last_success_timestamp_seconds: b.gauge(
+                "outflow_reconcile_last_success_timestamp_seconds",
+                "When the last reconciliation ended.",
                 &["sync"],
             ),
             rejects_open: b.int_gauge(
@@ -515,6 +527,15 @@ impl Metrics {
     /// So many bytes of log are kept back for the sync.
     pub fn slot_retained(&self, sync: &str, bytes: u64) {
         self.replication_slot_retained_bytes.with_label_values(&[sync]).set(int(bytes));
+    }
+
+    /// A reconciliation has ended: rows by the kind of drift, and when, in microseconds since 1970.
+    pub fn reconciled(&self, sync: &str, drift: &[(&str, u64)], at: i64) {
+        for (kind, rows) in drift {
+            self.reconcile_drift_rows.with_label_values(&[sync, kind]).set(int(*rows));
+        }
+        let ended = self.reconcile_last_success_timestamp_seconds.with_label_values(&[sync]);
+        ended.set(seconds(at));
     }
 
     /// Rows known and not yet settled.
@@ -779,6 +800,8 @@ impl Metrics {
             &self.rows_found_only_by_compare_total,
             &self.rows_unaccounted,
             &self.replication_slot_retained_bytes,
+            &self.reconcile_drift_rows,
+            &self.reconcile_last_success_timestamp_seconds,
             &self.rejects_open,
             &self.rows_unconfirmed,
             &self.rejects_oldest_timestamp_seconds,

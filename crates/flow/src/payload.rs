@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::array::{RecordBatch, RecordBatchOptions, UInt32Array};
+use arrow::array::{BooleanBufferBuilder, RecordBatch, RecordBatchOptions, UInt32Array};
 use arrow::buffer::BooleanBuffer;
 use arrow::datatypes::Schema;
 use arrow::error::ArrowError;
@@ -78,6 +78,24 @@ impl Payload {
             })
             .collect();
         Ok(Self { fields, absent })
+    }
+
+    /// These cells, each a column and a row, are absent from now on.
+    pub fn leave_alone(&mut self, cells: &[(usize, usize)]) {
+        for (column, mask) in self.absent.iter_mut().enumerate() {
+            let mut rows =
+                cells.iter().filter(|cell| cell.0 == column).map(|cell| cell.1).peekable();
+            if rows.peek().is_none() {
+                continue;
+            }
+            let mut builder = BooleanBufferBuilder::new(self.fields.num_rows());
+            match mask {
+                Some(mask) => builder.append_buffer(mask),
+                None => builder.append_n(self.fields.num_rows(), false),
+            }
+            rows.for_each(|row| builder.set_bit(row, true));
+            *mask = Some(builder.finish());
+        }
     }
 
     /// All rows of `parts`, which have the same columns, one after the other.
@@ -159,5 +177,16 @@ mod tests {
         assert_eq!(payload.take(&[1, 1, 6]).unwrap().rows(), 3);
         let joined = Payload::concat(&[payload.slice(0, 2), payload]).unwrap();
         assert_eq!(joined.rows(), 9);
+    }
+
+    #[test]
+    fn cells_that_are_left_alone_are_absent_and_others_stay_as_they_were() {
+        let column = || Arc::new(arrow::array::Int64Array::from(vec![1, 2, 3])) as _;
+        let fields = RecordBatch::try_from_iter([("a", column()), ("b", column())]).unwrap();
+        let absent = vec![None, Some([true, false, false].into_iter().collect())];
+        let mut payload = Payload { fields, absent };
+        payload.leave_alone(&[(0, 1), (1, 2)]);
+        let absent = |column| [0, 1, 2].map(|row| payload.is_absent(column, row));
+        assert_eq!((absent(0), absent(1)), ([false, true, false], [true, false, true]));
     }
 }

@@ -36,8 +36,8 @@ pub use compile::MapperSpec;
 pub use error::MappingError;
 pub use mapper::{MapContext, Mapped, Mapper, RunMeta};
 pub use mappings::{
-    Convert, FieldMapping, IfMissing, LookedUp, Lookup, LookupPlace, Mappings, OnNull, Origin,
-    Otherwise, RunValue, Transform,
+    Convert, FieldMapping, IfMissing, LookedUp, Lookup, LookupPlace, Mappings, OnDrift, OnNull,
+    Origin, Otherwise, RunValue, Transform,
 };
 pub use scalar::Scalar;
 pub use set::{Setter, SetterSpec, read_set};

@@ -52,6 +52,8 @@ pub struct FieldMapping {
     pub default: Option<Scalar>,
     /// What happens to a NULL that is left; send where not written.
     pub on_null: Option<OnNull>,
+    /// What a reconciliation does about a field that somebody edited at the destination.
+    pub on_drift: OnDrift,
     /// Write only where the destination's field is empty. Not in this version.
     pub only_if_empty: bool,
     /// Write only when the record is created. Not in this version.
@@ -69,6 +71,7 @@ impl FieldMapping {
             convert: None,
             default: None,
             on_null: None,
+            on_drift: OnDrift::Overwrite,
             only_if_empty: false,
             only_on_create: false,
         }
@@ -176,6 +179,18 @@ pub enum Otherwise {
     SetNull,
     /// The value stays as it is.
     Keep,
+}
+
+/// What a reconciliation does about a field that somebody edited at the destination. A run writes what changed, as ever.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum OnDrift {
+    /// Put the model's value back.
+    #[default]
+    Overwrite,
+    /// Say so, and put nothing back.
+    Report,
+    /// Leave the edit alone; it is no drift.
+    KeepRemoteEdit,
 }
 
 /// What happens to a NULL.

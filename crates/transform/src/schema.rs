@@ -5,7 +5,9 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use crate::mappings::Transform;
-use crate::mappings::{Convert, FieldMapping, IfMissing, Mappings, OnNull, Otherwise, RunValue};
+use crate::mappings::{
+    Convert, FieldMapping, IfMissing, Mappings, OnDrift, OnNull, Otherwise, RunValue,
+};
 use crate::words::Word;
 
 fn words<T: Word>() -> Vec<&'static str> {
@@ -58,6 +60,7 @@ impl JsonSchema for FieldMapping {
                         "as": { "enum": words::<Convert>(), "description": "Convert to this type, after `transform`." },
                         "default": scalar("What NULL becomes.", false),
                         "on_null": { "enum": words::<OnNull>(), "default": "send", "description": "send and clear empty the field, skip leaves it alone, reject refuses the row." },
+                        "on_drift": { "enum": words::<OnDrift>(), "default": "overwrite", "description": "What `outflow reconcile --fix` does about a field that was edited at the destination." },
                         "only_if_empty": { "type": "boolean" },
                         "only_on_create": { "type": "boolean" },
                     },

@@ -1,6 +1,6 @@
 //! The words of the configuration language and the values they stand for, in one table per setting.
 
-use crate::mappings::{Convert, IfMissing, OnNull, Otherwise, RunValue, Transform};
+use crate::mappings::{Convert, IfMissing, OnDrift, OnNull, Otherwise, RunValue, Transform};
 use crate::suggest;
 
 /// A setting that takes one word of a list.
@@ -49,6 +49,14 @@ impl Word for OnNull {
         ("skip", Self::Skip),
         ("clear", Self::Clear),
         ("reject", Self::Reject),
+    ];
+}
+
+impl Word for OnDrift {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("overwrite", Self::Overwrite),
+        ("report", Self::Report),
+        ("keep_remote_edit", Self::KeepRemoteEdit),
     ];
 }
 

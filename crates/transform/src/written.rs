@@ -9,7 +9,7 @@ use crate::words::Word;
 use crate::{Scalar, suggest};
 
 /// Keys of a mapping object.
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 14] = [
     "from",
     "const",
     "template",
@@ -21,6 +21,7 @@ const KEYS: [&str; 13] = [
     "as",
     "default",
     "on_null",
+    "on_drift",
     "only_if_empty",
     "only_on_create",
 ];
@@ -153,6 +154,7 @@ fn read_key<'de, A: MapAccess<'de>>(
             value => mapping.default = Some(value),
         },
         "on_null" => mapping.on_null = Some(map.next_value_seed(OneWord::of("on_null"))?),
+        "on_drift" => mapping.on_drift = map.next_value_seed(OneWord::of("on_drift"))?,
         "only_if_empty" => mapping.only_if_empty = map.next_value()?,
         "only_on_create" => mapping.only_on_create = map.next_value()?,
         unknown => {

@@ -11,6 +11,7 @@ pub(crate) mod help;
 pub(crate) mod init;
 pub(crate) mod plan;
 pub(crate) mod preview;
+pub(crate) mod reconcile;
 pub(crate) mod rejects;
 pub(crate) mod run;
 pub(crate) mod runs;
@@ -41,6 +42,7 @@ pub(crate) async fn run(context: &Context, command: &Command) -> Result<Outcome>
         Command::Preview(args) => preview::run(context, args).await,
         Command::Plan(args) => plan::run(context, args).await,
         Command::Apply(args) => apply::run(context, args).await,
+        Command::Reconcile(args) => reconcile::run(context, args).await,
         Command::Run(args) => run::run(context, args).await,
         Command::Backfill(args) => backfill::run(context, args).await,
         Command::Status(args) => status::run(context, args).await,

@@ -10,6 +10,7 @@ const COMMANDS: &[&[&str]] = &[
     &["preview"],
     &["plan"],
     &["apply"],
+    &["reconcile"],
     &["run"],
     &["backfill"],
     &["status"],

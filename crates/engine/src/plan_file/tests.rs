@@ -16,6 +16,7 @@ fn header() -> Header {
         whole: false,
         reached: Some(i64::MAX),
         counts: Counts { read: u64::MAX, ..Counts::default() },
+        drift: false,
     }
 }
 

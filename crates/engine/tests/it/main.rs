@@ -13,6 +13,7 @@ mod in_part;
 mod jobs;
 mod merged;
 mod promises;
+mod reconcile;
 mod removed;
 mod simulation;
 mod world;

@@ -1,6 +1,7 @@
 //! A small world for the real engine: a source, a destination and a store in memory, all scripted and all watching
 //! for what must never happen.
 
+mod read;
 pub(crate) mod remove;
 pub(crate) mod stream;
 
@@ -78,7 +79,7 @@ pub(crate) struct Remote {
     /// Records by e-mail: name.
     pub(crate) records: BTreeMap<String, String>,
     /// The e-mail of every record, by its id.
-    ids: HashMap<String, String>,
+    pub(crate) ids: HashMap<String, String>,
     /// Every call's e-mails, in order of arrival.
     pub(crate) calls: Vec<Vec<String>>,
     /// Every call that removed records, in order of arrival: their e-mails.
@@ -86,6 +87,8 @@ pub(crate) struct Remote {
     in_flight: HashSet<String>,
     /// The most rows that were in flight at a time.
     pub(crate) most_in_flight: usize,
+    /// Addresses of records that somebody copied.
+    pub(crate) copies: Vec<String>,
 }
 
 impl Remote {
@@ -152,6 +155,10 @@ impl Destination for FakeDestination {
         let more = self.more_fields.lock().unwrap();
         fields.extend(more.iter().map(|name| field(name, false)));
         Ok(ObjectSchema { object: object.to_owned(), fields, open: false })
+    }
+
+    fn reads_back(&self) -> Option<&dyn flow::ReadsBack> {
+        Some(self)
     }
 
     fn objects(&self) -> Vec<String> {

@@ -6,7 +6,7 @@ use engine::{Plan, PlanOp, PlanRow};
 
 use super::PlanArgs;
 use super::cost::{Destination, cost};
-use super::shown::{fields, from_to, left, reasons, shorten, source_line};
+use super::shown::{fields, from_to, left, reasons, source_line};
 use crate::config::CheckedSync;
 use crate::output::clean;
 use crate::report;
@@ -110,7 +110,7 @@ fn samples(page: &mut String, plan: &Plan, hides_values: bool) {
 fn sample(row: &PlanRow, hides_values: bool) -> [String; 3] {
     let shown = |value: &str| match hides_values {
         true => "***".to_owned(),
-        false => escape(&shorten(&clean(value))),
+        false => escape(&text::shortened(&clean(value))),
     };
     let op = match row.op {
         PlanOp::Create => "create",

@@ -13,8 +13,6 @@ use crate::text;
 
 /// Fields shown of a sample; the JSON formats show all.
 const FIELDS_SHOWN: usize = 5;
-/// Longest value shown in a sample, in characters.
-const VALUE_CHARS_MAX: usize = 40;
 
 pub(super) fn print(
     output: &Output,
@@ -131,7 +129,7 @@ pub(super) fn source_line(planned: &CheckedSync, plan: &Plan) -> String {
 fn sample(row: &PlanRow, no_values: bool) -> String {
     let shown = |value: &str| match no_values {
         true => "***".to_owned(),
-        false => shorten(&clean(value)),
+        false => text::shortened(&clean(value)),
     };
     let sign = match row.op {
         PlanOp::Create => "+",
@@ -160,13 +158,6 @@ pub(super) fn from_to(change: &Change, op: PlanOp, shown: &impl Fn(&str) -> Stri
             Some(after) => format!("{field} {}", shown(after)),
             None => format!("{field} (emptied)"),
         },
-    }
-}
-
-pub(super) fn shorten(value: &str) -> String {
-    match value.char_indices().nth(VALUE_CHARS_MAX) {
-        Some((end, _)) => format!("{}…", &value[..end]),
-        None => value.to_owned(),
     }
 }
 
@@ -209,6 +200,5 @@ mod tests {
             "~ ***, ***   firstname *** · phone (emptied) · plan *** -> *** · city *** -> (empty) · \
              note (empty) -> ***"
         );
-        assert_eq!(shorten(&"é".repeat(60)).chars().count(), VALUE_CHARS_MAX + 1);
     }
 }
