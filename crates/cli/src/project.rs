@@ -52,7 +52,7 @@ impl Project {
     }
 
     /// Its requests give way to those of the live lane.
-    pub(crate) fn as_backfill(mut self) -> Self {
+    pub(crate) fn into_backfill(mut self) -> Self {
         self.lane = Lane::Backfill;
         self
     }

@@ -120,7 +120,7 @@ fn apply(
             .query_row([account], |row| row.get(0))
             .optional()?;
         // Only now, as others may have been waited for.
-        let (name, micros) = process::shared_now().unwrap_or_else(|| ("wall", wall_micros));
+        let (name, micros) = process::shared_now().unwrap_or(("wall", wall_micros));
         let moment = QuotaMoment { clock: name, micros, wall_micros, is_gone: &process::is_gone };
         if let Some(page) = change(page.as_deref(), &moment) {
             transaction

@@ -60,7 +60,7 @@ pub(crate) struct BackfillArgs {
 /// # Errors
 /// What keeps it from being begun: the command line, the project, the state.
 pub(crate) async fn run(context: &Context, args: &BackfillArgs) -> Result<Outcome> {
-    let project = Project::load(context)?.as_backfill();
+    let project = Project::load(context)?.into_backfill();
     let planned = project.one(&args.sync)?;
     let scope = scope(context, args, planned)?;
     let asked = match &scope {

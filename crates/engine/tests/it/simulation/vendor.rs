@@ -114,7 +114,6 @@ impl Destination for SimDestination {
             removals: &[Removal::Delete, Removal::Update],
             apply_max: state.weather.apply_max(),
             jobs: state.weather.jobs.map(|jobs| jobs.limits),
-            ..Limits::LEAST
         })
     }
 
