@@ -8,6 +8,7 @@ mod demo;
 mod documents;
 mod examples;
 mod faults;
+mod first_load;
 mod guards;
 mod judged;
 mod killed_jobs;
