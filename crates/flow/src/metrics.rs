@@ -855,7 +855,7 @@ mod tests {
     fn every_metric_has_one_name_and_the_series_of_a_sync_start_at_zero() {
         let metrics = Metrics::new("0.1.0", "unknown");
         let names = metrics.names();
-        assert_eq!(names.len(), 48);
+        assert_eq!(names.len(), 50);
         metrics.sync_known(&SyncInfo {
             sync: "a".into(),
             source: "warehouse".into(),
