@@ -19,6 +19,7 @@ mod mirror;
 mod places;
 mod plans;
 mod project;
+mod quota;
 mod reconcile;
 mod shared_state;
 mod snapshot;

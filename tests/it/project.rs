@@ -106,14 +106,27 @@ impl Project {
         Self::on(database, limits).await
     }
 
+    /// With the limits of an account that has these options beside the usual ones.
+    pub(crate) async fn of_account(options: &[(&str, &str)]) -> Self {
+        let database = Postgres::shared().database(None);
+        let mut settings = Self::settings();
+        settings.options.extend(options.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())));
+        settings.limits = simulator::LimitSwitch::Vendor;
+        Self::between(database, settings).await
+    }
+
     pub(crate) async fn on(database: Database, limits: simulator::LimitSwitch) -> Self {
+        let settings = Settings { limits, ..Self::settings() };
+        Self::between(database, settings).await
+    }
+
+    async fn between(database: Database, settings: Settings) -> Self {
         database.execute(TABLE).await;
         // Without limits over there, none are kept here.
-        let pace = match limits {
+        let pace = match settings.limits {
             simulator::LimitSwitch::Off => ", requests_per_10s: 1000000",
             simulator::LimitSwitch::Vendor => "",
         };
-        let settings = Settings { limits, ..Self::settings() };
         let simulator = simulator::start(writer_crm::hubspot::simulator::build, settings)
             .await
             .expect("the simulator starts");

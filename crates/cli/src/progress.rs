@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use engine::{Progress, Watch};
+use engine::{Forecast, Progress, Watch};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use tokio::task::JoinHandle;
 
@@ -26,15 +26,29 @@ pub(crate) struct Reporter {
     latest: Arc<Mutex<Option<Progress>>>,
     bar: Option<ProgressBar>,
     lines: Option<JoinHandle<()>>,
+    sync: String,
+    bars: MultiProgress,
+    /// Where the forecast goes; nowhere when nobody wants to hear it.
+    output: Option<Arc<Output>>,
 }
 
 impl Reporter {
     /// Starts showing `sync`.
     pub(crate) fn start(sync: &str, style: &Style, output: &Arc<Output>) -> Self {
         let latest = Arc::new(Mutex::new(None));
+        let (name, bars) = (sync.to_owned(), style.bars.clone());
+        let mut reporter = Self {
+            latest: Arc::clone(&latest),
+            bar: None,
+            lines: None,
+            sync: name,
+            bars,
+            output: None,
+        };
         if output.is_quiet() {
-            return Self { latest, bar: None, lines: None };
+            return reporter;
         }
+        reporter.output = Some(Arc::clone(output));
         if io::stderr().is_terminal() {
             let bar = style.bars.add(ProgressBar::new_spinner());
             bar.set_style(
@@ -44,19 +58,49 @@ impl Reporter {
             bar.set_prefix(sync.to_owned());
             bar.set_message("opening");
             bar.enable_steady_tick(Duration::from_millis(120));
-            return Self { latest, bar: Some(bar), lines: None };
+            reporter.bar = Some(bar);
+            return reporter;
         }
-        let lines = tokio::spawn(print_lines(
-            sync.to_owned(),
-            Arc::clone(&latest),
-            style.interval,
-            Arc::clone(output),
-        ));
-        Self { latest, bar: None, lines: Some(lines) }
+        let lines =
+            tokio::spawn(print_lines(sync.to_owned(), latest, style.interval, Arc::clone(output)));
+        reporter.lines = Some(lines);
+        reporter
     }
 }
 
+/// The forecast in words: requests, time and the part of the day's quota, as far as they are known.
+fn cost(forecast: &Forecast) -> Option<String> {
+    let rate = format!("{}/s", text::number(forecast.per_second().round().max(1.0) as u64));
+    let mut said = match (forecast.requests, forecast.time()) {
+        (Some(0), _) => return None,
+        (Some(requests), Some(time)) => {
+            let seconds = text::number(time.as_secs_f64().ceil() as u64);
+            format!("{}, about {seconds} s at {rate}", text::counted(requests, "request"))
+        }
+        _ => format!("at most {rate}"),
+    };
+    match forecast.day() {
+        Some((Some(share), left)) => said.push_str(&format!(
+            ", {:.2} % of today's quota ({} left)",
+            share * 100.0,
+            text::number(left)
+        )),
+        Some((None, left)) => {
+            said.push_str(&format!(", {} left today", text::counted(left, "request")));
+        }
+        None if forecast.requests.is_none() => return None,
+        None => {}
+    }
+    Some(said)
+}
+
 impl Watch for Reporter {
+    fn forecast(&self, forecast: &Forecast) {
+        if let (Some(output), Some(cost)) = (&self.output, cost(forecast)) {
+            self.bars.suspend(|| output.note(format_args!("{}: forecast {cost}", self.sync)));
+        }
+    }
+
     fn progress(&self, progress: &Progress) {
         if let Some(bar) = &self.bar {
             bar.set_message(sentence(progress));

@@ -52,7 +52,7 @@ impl Project {
     }
 
     /// Its requests give way to those of the live lane.
-    pub(crate) fn into_backfill(mut self) -> Self {
+    pub(crate) fn in_backfill_lane(mut self) -> Self {
         self.lane = Lane::Backfill;
         self
     }

@@ -221,6 +221,9 @@ pub(crate) fn print(output: &Output, shown: &Shown<'_>) {
             text::counted(report.unconfirmed, "row")
         ));
     }
+    if let Some(wake_at) = run.wake_at {
+        output.line(format_args!("  wakes up    {}", text::moment(wake_at)));
+    }
     let tone = tone_of(&summary.status);
     output.line(format_args!(
         "  {}  run {}",

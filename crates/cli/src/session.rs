@@ -33,7 +33,7 @@ pub(crate) enum Job {
     /// Send what changed.
     Run,
     /// Send an old range again.
-    Backfill(BackfillScope),
+    Backfill(BackfillScope, Vec<String>),
     /// Read these rows again and send them.
     Retry(Vec<Key>),
     /// Send what changed of the rows of one shard, under its lease.
@@ -214,7 +214,7 @@ impl<'a> Session<'a> {
         let sync = &planned.sync;
         let options = RunOptions {
             trigger: match job {
-                Job::Backfill(_) => Trigger::Backfill,
+                Job::Backfill(..) => Trigger::Backfill,
                 Job::Run | Job::Shard(..) | Job::Retry(_) | Job::Apply(..) => Trigger::Manual,
             },
             full_refresh: manner.full_refresh,
@@ -248,7 +248,10 @@ impl<'a> Session<'a> {
                 }
                 Ok(report)
             }
-            Job::Backfill(scope) => engine::backfill(sync, ports, (scope, options), &watch).await,
+            Job::Backfill(scope, fields) => {
+                let what = (scope, fields.as_slice(), options);
+                engine::backfill_fields(sync, ports, what, &watch).await
+            }
             Job::Retry(keys) => engine::retry(sync, ports, (keys, options), &watch).await,
             Job::Apply(plan, allowed) => {
                 let origin = self.project.origin();

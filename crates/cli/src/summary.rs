@@ -57,6 +57,9 @@ pub struct SyncSummary {
     /// Wall time in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seconds: Option<f64>,
+    /// Of a parked sync: when it can go on, RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wake_at: Option<String>,
     /// Row accounting: `read = unchanged + delivered + rejected + parked`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub counts: Option<Counts>,
@@ -273,6 +276,7 @@ impl SyncSummary {
     pub(crate) fn set_run(&mut self, run: &RunRecord) {
         self.run_id = Some(run.id.clone());
         self.seconds = run.ended_at.map(|ended| (ended - run.started_at) as f64 / 1e6);
+        self.wake_at = run.wake_at.map(text::rfc3339);
         self.counts = Some(run.counts.into());
     }
 

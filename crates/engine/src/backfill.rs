@@ -1,13 +1,16 @@
 //! Sending an old range again, and sending rejected rows again: both read the current rows, so neither overwrites
 //! newer data with older, and neither moves the sync's watermark.
 
-use flow::{Key, Scope, Trigger, Watermark};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use flow::{Error, Key, Mode, Result, Scope, Trigger, Watermark};
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::request::{mapping_name, page, pages_of_keys};
 use crate::run::{Job, execute};
 use crate::settle::Advance;
-use crate::{Ports, RunFailure, RunOptions, RunReport, Sync, Watch};
+use crate::{Ports, RunFailure, RunOptions, RunReport, Sync, Watch, codes};
 
 /// Which rows a backfill sends again.
 #[derive(Debug, Clone)]
@@ -54,12 +57,30 @@ impl BackfillScope {
 pub async fn backfill(
     sync: &Sync,
     ports: &Ports,
-    (scope, mut options): (BackfillScope, RunOptions),
+    (scope, options): (BackfillScope, RunOptions),
     watch: &dyn Watch,
 ) -> Result<RunReport, RunFailure> {
+    backfill_fields(sync, ports, (scope, &[], options), watch).await
+}
+
+/// As [`backfill`], of these destination fields alone, to records that are there; of all where it is empty. A row of
+/// which something else has changed is still sent by the next run.
+///
+/// # Errors
+/// As [`crate::run`]; `E4071` for fields that cannot be sent alone.
+pub async fn backfill_fields(
+    sync: &Sync,
+    ports: &Ports,
+    (scope, fields, mut options): (BackfillScope, &[String], RunOptions),
+    watch: &dyn Watch,
+) -> Result<RunReport, RunFailure> {
+    let only = only(sync, fields)?;
     options.trigger = Trigger::Backfill;
     let lease = ports.store.acquire(&sync.name, ports.clock.now_micros()).await?;
-    let spec = format!("{} {}", mapping_name(sync), scope.spec());
+    let mut spec = format!("{} {}", mapping_name(sync), scope.spec());
+    if let Some(only) = &only {
+        spec.push_str(&format!(" fields {}", only.join(" ")));
+    }
     let progress = ports.store.backfill(&sync.name, &spec).await?;
     let rows_before = progress.as_ref().map_or(0, |progress| progress.rows);
     let after = progress.map(|progress| progress.after);
@@ -70,7 +91,7 @@ pub async fn backfill(
     };
     let (drain, rows_max) = (options.stop.drain.clone(), options.rows_max);
     let advance = Advance::Backfill { spec: spec.clone(), rows_before };
-    let job = Job { forced: true, ..Job::new(pages, advance) };
+    let job = Job { forced: true, only, ..Job::new(pages, advance) };
     let report = execute(sync, ports, &lease, (job, options), watch).await?;
     let counts = &report.run.counts;
     let limited = rows_max.is_some_and(|max| counts.delivered() + counts.rejected >= max);
@@ -78,6 +99,26 @@ pub async fn backfill(
         ports.store.end_backfill(&lease, &spec).await?;
     }
     Ok(report)
+}
+
+/// The fields to send alone, in the order of their names, with those a record is found by.
+fn only(sync: &Sync, fields: &[String]) -> Result<Option<Arc<[String]>>> {
+    if fields.is_empty() {
+        return Ok(None);
+    }
+    if !matches!(sync.mode, Mode::Upsert | Mode::Update | Mode::Mirror) {
+        let message = format!("mode {} makes a new record of every row", sync.mode.as_str());
+        return Err(Error::new(&codes::E4071, message));
+    }
+    if let Some(unknown) = fields.iter().find(|field| sync.mappings.get(field).is_none()) {
+        let known: Vec<&str> = sync.mappings.iter().map(|(field, _)| field).collect();
+        let message =
+            format!("sync `{}` does not map `{unknown}`; it maps {}", sync.name, known.join(", "));
+        return Err(Error::new(&codes::E4071, message));
+    }
+    let found_by = sync.match_on.iter().map(|(field, _)| field.clone());
+    let all: BTreeSet<String> = fields.iter().cloned().chain(found_by).collect();
+    Ok(Some(all.into_iter().collect()))
 }
 
 /// Sends the current rows of these keys again, also when their payload was refused before. The open reject of a key

@@ -404,6 +404,28 @@ pub static E4060: Code = Code {
     remedy: "write those records by a sync of their own and look them up in it: `lookup: { sync: NAME, key: COLUMN }`",
 };
 
+/// The account takes nothing now.
+pub static E4070: Code = Code {
+    id: "E4070",
+    kind: Kind::Parked,
+    title: "the destination's quota is used up, and the sync waits for it",
+    cause: "An earlier answer of the destination said that nothing is taken for a while: the account's daily quota, or \
+            its part that is ours (`quota_share`), is used up, or it asked to wait for more than five minutes. The quota \
+            ledger remembers that for all syncs and processes, so that the run ended without a single call. Rows wait in \
+            the warehouse, and nothing is lost.",
+    remedy: "run again after the wake-up time, which `outflow status` shows",
+};
+
+/// A backfill of fields that cannot be.
+pub static E4071: Code = Code {
+    id: "E4071",
+    kind: Kind::Config,
+    title: "these fields cannot be sent alone",
+    cause: "A backfill with `--columns` sends some of the fields that the sync maps, to records that are there. It named a \
+            field that the sync does not map, or the sync's mode makes a new record of every row.",
+    remedy: "name destination fields of the sync's mappings; `outflow explain SYNC` lists them",
+};
+
 /// A destination that cannot be read back.
 pub static E4080: Code = Code {
     id: "E4080",
@@ -436,6 +458,6 @@ pub static E4091: Code = Code {
 pub const CODES: &[&Code] = &[
     &E4001, &E4002, &E4003, &E4004, &E4005, &E4006, &E4007, &E4008, &E4020, &E4021, &E4022, &E4023,
     &E4030, &E4031, &E4032, &E4033, &E4034, &E4035, &E4036, &E4040, &E4050, &E4055, &E4056, &E4060,
-    &E4080, &E4090, &E4091, &G001, &G002, &G003, &G004, &G005, &G006, &G007, &G008, &G009, &G010,
-    &G011, &G012, &R401, &R402, &R403, &R404,
+    &E4070, &E4071, &E4080, &E4090, &E4091, &G001, &G002, &G003, &G004, &G005, &G006, &G007, &G008,
+    &G009, &G010, &G011, &G012, &R401, &R402, &R403, &R404,
 ];

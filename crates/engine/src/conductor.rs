@@ -148,6 +148,7 @@ impl<'a> Conductor<'a> {
             limits: limits.clone(),
             store: Arc::clone(&ports.store),
             lease: Arc::new(lease.leave()),
+            only: job.only.clone(),
         };
         let delivery = sync.delivery;
         let in_flight_max =
@@ -368,8 +369,6 @@ impl<'a> Conductor<'a> {
             let caller = Arc::clone(&self.caller);
             self.calls.spawn(async move { caller.deliver(call).await });
         }
-        let name = &self.sync.destination;
-        self.ports.metrics.in_flight(name, self.calls.len(), self.in_flight_max);
     }
 
     /// Takes the answers of a call.

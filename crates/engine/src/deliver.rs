@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::batch::{Call, Row};
 use crate::jobs::JobRecord;
 use crate::retry::Attempts;
+use crate::sort::payload_lost;
 use crate::{RetryPolicy, codes};
 
 /// The answer for one row.
@@ -67,6 +68,8 @@ pub(crate) struct Caller {
     pub(crate) limits: Limits,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) lease: Arc<Lease>,
+    /// Of every row only these fields are sent.
+    pub(crate) only: Option<Arc<[String]>>,
 }
 
 /// Rows of one call that still need an answer.
@@ -156,7 +159,10 @@ impl Caller {
             object: Arc::clone(&self.object),
             mode: self.mode,
             match_on: Arc::clone(&self.match_on),
-            payload: call.payload.clone(),
+            payload: match &self.only {
+                Some(only) => call.payload.only(only).map_err(payload_lost)?,
+                None => call.payload.clone(),
+            },
             record_ids: call.rows.iter().filter_map(|row| row.record_id.clone()).collect(),
             job,
             run_id: Arc::clone(&self.run_id),

@@ -13,6 +13,7 @@ use crate::apply::Approval;
 use crate::conductor::Conductor;
 use crate::diff::Resend;
 use crate::follow::Cache;
+use crate::forecast::{Forecast, parked};
 use crate::guard::{Counts, Guard, Ruling, rulings, stopped};
 use crate::outcome::Outcome;
 use crate::prepare::{Prepared, prepare, schema_name};
@@ -53,6 +54,8 @@ pub(crate) struct Job {
     pub(crate) ordered: bool,
     /// Only this shard's rows are taken.
     pub(crate) shard: Option<Shard>,
+    /// Of every row only these fields are sent, those it is found by among them.
+    pub(crate) only: Option<Arc<[String]>>,
 }
 
 impl Job {
@@ -72,6 +75,7 @@ impl Job {
             sees_all: false,
             ordered: false,
             shard: None,
+            only: None,
         }
     }
 }
@@ -183,6 +187,7 @@ async fn execute_with(
     let outcome = match ready {
         None => Outcome { interrupted: true, counts: known.counts, ..Outcome::default() },
         Some(Ok(prepared)) => {
+            watch.forecast(&Forecast::of(sync, ports, known.requests).await);
             let conductor = Conductor::new(sync, ports, lease, (prepared, &job, &options, &run));
             // It is large, and every caller would carry it.
             Box::pin(conductor.conduct(job, watch)).await
@@ -210,6 +215,8 @@ struct Known {
     rulings: Vec<Ruling>,
     /// Of a run that ends here: everything that would have been sent is parked.
     counts: RunCounts,
+    /// Write calls it takes, where the rows were weighed.
+    requests: Option<u64>,
 }
 
 /// Asks both sides, lets the guards speak, and remembers from now on what the sync's memory is about.
@@ -222,6 +229,7 @@ async fn ready(
     if let Some(error) = job.refused.take() {
         return Err(error);
     }
+    parked(sync, ports).await?;
     let said = match cache {
         Some(cache) => cache.get().await,
         None => None,
@@ -316,6 +324,7 @@ async fn guard(
         }
     }
     stopped(&sync.name, &known.rulings)?;
+    known.requests = Some(weight.requests);
     job.weighed = Some(kept);
     Ok(Arc::unwrap_or_clone(prepared))
 }

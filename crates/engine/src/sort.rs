@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use flow::arrow::error::ArrowError;
 use flow::metrics::Busy;
-use flow::{Entry, Error, Key, MatchHash, Position, Reject, Result, Stage, Watermark};
+use flow::{Entry, Error, Fingerprint, Key, MatchHash, Position, Reject, Result, Stage, Watermark};
 use tokio::time::Instant;
 use transform::Mapped;
 
@@ -18,8 +18,8 @@ use crate::doubt::{Doubt, Doubts};
 use crate::intake::Chunk;
 use crate::known::Known;
 use crate::ownership::{self, Held};
-use crate::remembered;
 use crate::retry::unless_stopped;
+use crate::{Remember, remembered};
 
 /// Rows between two places where a backfill can go on.
 const BACKFILL_RANGE_ROWS: usize = 500;
@@ -252,7 +252,12 @@ impl Conductor<'_> {
                 Verdict::Held => held += 1,
                 Verdict::Left => self.leave_out(),
                 Verdict::Conflict => self.refuse(conflict(key.clone()), Some(prior)),
+                // Fields alone make no record.
+                Verdict::Send if self.caller.only.is_some() && prior.match_hash.is_none() => {
+                    unchanged += 1;
+                }
                 Verdict::Send => {
+                    let whole = self.is_whole_after(&prior, mapped.fingerprints[index]);
                     send.push(index as u32);
                     if let Some(groups) = &mut self.groups {
                         groups.see(&mapped.payload, index);
@@ -261,11 +266,16 @@ impl Conductor<'_> {
                         range: 0,
                         key: key.clone(),
                         match_hash: mapped.matches[index],
-                        fingerprint: mapped.fingerprints[index],
+                        // Some fields of a row that changed are not the row: it is still to be sent.
+                        fingerprint: if whole {
+                            mapped.fingerprints[index]
+                        } else {
+                            Fingerprint(0)
+                        },
                         prior,
                         changed_at: None,
                         payload: remembered::of_row(
-                            self.sync.remember(),
+                            if whole { self.sync.remember() } else { Remember::Nothing },
                             &mapped.payload,
                             (index, mapped.fingerprints[index]),
                         ),
@@ -278,6 +288,11 @@ impl Conductor<'_> {
         self.settler.unchanged(unchanged);
         self.settler.held(held);
         (send, rows)
+    }
+
+    /// Whether the record holds the whole row once what is sent of it is acknowledged.
+    fn is_whole_after(&self, prior: &Entry, fingerprint: Fingerprint) -> bool {
+        self.caller.only.is_none() || prior.acknowledged == Some(fingerprint)
     }
 
     /// Books a row that is refused before it is sent. One that was to be confirmed cannot be: what its record holds is not

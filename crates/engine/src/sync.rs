@@ -10,7 +10,7 @@ use flow::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{Guards, RetryPolicy, Ruling};
+use crate::{Forecast, Guards, RetryPolicy, Ruling};
 
 /// One checked sync: which rows go where, and how.
 #[derive(Debug, Clone)]
@@ -238,6 +238,9 @@ pub struct Stop {
 pub trait Watch: Send + std::marker::Sync {
     /// Called often; must return at once.
     fn progress(&self, progress: &Progress);
+
+    /// Called once, before the first write call.
+    fn forecast(&self, _forecast: &Forecast) {}
 }
 
 /// Where a run is.

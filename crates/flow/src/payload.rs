@@ -80,6 +80,18 @@ impl Payload {
         Ok(Self { fields, absent })
     }
 
+    /// All rows with the named fields alone; a name that is no field is passed over.
+    ///
+    /// # Errors
+    /// Never, as far as is known.
+    pub fn only(&self, names: &[String]) -> Result<Self, ArrowError> {
+        let fields = self.fields.schema_ref().fields();
+        let kept: Vec<usize> =
+            (0..fields.len()).filter(|column| names.contains(fields[*column].name())).collect();
+        let absent = kept.iter().map(|column| self.absent[*column].clone()).collect();
+        Ok(Self { fields: self.fields.project(&kept)?, absent })
+    }
+
     /// These cells, each a column and a row, are absent from now on.
     pub fn leave_alone(&mut self, cells: &[(usize, usize)]) {
         for (column, mask) in self.absent.iter_mut().enumerate() {

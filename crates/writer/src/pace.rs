@@ -251,7 +251,12 @@ impl KeepsQuota for Pacer {
                 resets_at: day.resets_wall,
             });
         }
-        let (parked_until, parked_why) = answer.parked.unzip();
+        let long = Duration::from_micros(answer.pause.unsigned_abs());
+        let paused = (long > WAIT_MAX).then(|| {
+            let until = self.core.clock.now_micros().saturating_add(answer.pause);
+            (until, "it asked to wait".to_owned())
+        });
+        let (parked_until, parked_why) = answer.parked.or(paused).unzip();
         Ok(Quota { windows, parked_until, parked_why })
     }
 

@@ -25,7 +25,8 @@ use crate::text;
                   UTC), `now`, or how long ago (90m, 12h, 7d). --from is included, --to is not.\n\n\
                   The file of --keys has one primary key a line. A key of several columns has its parts in the order \
                   of the model's primary_key, separated by tabs, or is a JSON array: [\"eu\", 7].\n\n\
-                  Interrupted, the same command goes on where it stopped.",
+                  With --columns, rows without a record are left to the next run. Requests of a backfill give way to those \
+                  of runs. Interrupted, the same command goes on where it stopped.",
     group = clap::ArgGroup::new("scope").required(true).args(["from", "condition", "keys"])
 )]
 pub(crate) struct BackfillArgs {
@@ -44,6 +45,9 @@ pub(crate) struct BackfillArgs {
     /// Rows with the primary keys in this file; `-` is stdin.
     #[arg(long, value_name = "FILE")]
     pub keys: Option<PathBuf>,
+    /// Of each row only these destination fields, separated by commas, to records that are there.
+    #[arg(long, value_name = "FIELDS", value_delimiter = ',')]
+    pub columns: Vec<String>,
     /// Stop at the first reject.
     #[arg(long)]
     pub fail_fast: bool,
@@ -60,7 +64,7 @@ pub(crate) struct BackfillArgs {
 /// # Errors
 /// What keeps it from being begun: the command line, the project, the state.
 pub(crate) async fn run(context: &Context, args: &BackfillArgs) -> Result<Outcome> {
-    let project = Project::load(context)?.into_backfill();
+    let project = Project::load(context)?.in_backfill_lane();
     let planned = project.one(&args.sync)?;
     let scope = scope(context, args, planned)?;
     let asked = match &scope {
@@ -73,7 +77,8 @@ pub(crate) async fn run(context: &Context, args: &BackfillArgs) -> Result<Outcom
     let name = planned.sync.name.clone();
     let exporter = Exporter::start(&args.metrics, &name, context.metrics.clone())?;
     let manner = Manner { fail_fast: args.fail_fast, ..Manner::default() };
-    let summary = session.perform(planned, Job::Backfill(scope), manner).await;
+    let summary =
+        session.perform(planned, Job::Backfill(scope, args.columns.clone()), manner).await;
     exporter.finish(&[name]).await;
     if let Some(counts) = summary.counts {
         let settled = counts.read - counts.parked.min(counts.read);

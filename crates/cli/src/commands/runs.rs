@@ -113,6 +113,7 @@ pub(crate) fn json_of(run: &RunRecord) -> Value {
         "ended_at": run.ended_at.map(text::rfc3339),
         "counts": Counts::from(run.counts),
         "error": run.error,
+        "wake_at": run.wake_at.map(text::rfc3339),
     })
 }
 
@@ -133,6 +134,7 @@ fn show(context: &Context, run: &RunRecord) {
     if let Some(ended) = run.ended_at {
         lines.push(("ended", text::moment(ended)));
     }
+    lines.extend(run.wake_at.map(|wake_at| ("wakes up", text::moment(wake_at))));
     lines.push(("accounts", report::accounts(run)));
     lines.extend(report::gone_line(&run.counts).map(|gone| ("left", gone)));
     lines.push((

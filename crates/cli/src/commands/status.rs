@@ -175,6 +175,10 @@ fn next_step(sync: &str, (status, run): (&str, Option<&RunRecord>), open_rejects
         },
         "crashed" | "interrupted" => format!("outflow run -s {sync}"),
         "running" => "wait for it".to_owned(),
+        "parked" => match run.and_then(|run| run.wake_at) {
+            Some(wake_at) => format!("wakes up {}", text::moment(wake_at)),
+            None => format!("outflow run -s {sync}"),
+        },
         _ if open_rejects > 0 => format!("outflow rejects ls -s {sync}"),
         _ => "-".to_owned(),
     }
