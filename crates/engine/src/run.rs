@@ -355,17 +355,16 @@ pub(crate) fn meta_of(run: &RunRecord) -> RunMeta {
     RunMeta { id: run.id.clone(), sync: run.sync.clone(), started_at: run.started_at }
 }
 
-/// When a parked run can go on: as the error says, or else as the quota ledger does.
+/// When a parked run can go on: as the quota ledger says, or else the error.
 async fn wake_at(ports: &Ports, error: &Error) -> i64 {
     let now = ports.clock.now_micros();
-    if let Some(wait) = error.wait() {
-        return now.saturating_add(i64::try_from(wait.as_micros()).unwrap_or(i64::MAX));
-    }
     let quota = match ports.destination.keeps_quota() {
         Some(keeper) => keeper.quota().await.unwrap_or_default(),
         None => flow::Quota::default(),
     };
-    quota.parked_until.unwrap_or(now.saturating_add(WAKE_UNKNOWN))
+    let wait = error.wait().and_then(|wait| i64::try_from(wait.as_micros()).ok());
+    let by_error = now.saturating_add(wait.unwrap_or(WAKE_UNKNOWN));
+    quota.parked_until.filter(|until| *until > now).unwrap_or(by_error)
 }
 
 /// Writes the run's end and checks its accounting.
