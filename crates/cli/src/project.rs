@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use engine::{Ports, RetryPolicy, SpoolLimits};
-use flow::{Destination, Lane, RunStatus, Source, Store};
+use flow::{Clock, Destination, Lane, QuotaStore, RunStatus, Source, Store};
 use state::{Postgres, QuotaFile, Sqlite, State};
 
 use crate::args::Selection;
@@ -25,6 +25,8 @@ pub(crate) struct Project {
     opened: Mutex<HashMap<String, Opened>>,
     /// Whose requests these are.
     lane: Lane,
+    /// The quota ledger of a state that is elsewhere, once that is open.
+    ledger: Mutex<Option<Arc<dyn QuotaStore>>>,
 }
 
 /// An open connection.
@@ -46,7 +48,12 @@ impl Project {
         // A scheduler may only be able to set OUTFLOW_ENV to nothing, not to leave it out.
         let chosen = global.env.as_deref().filter(|name| !name.is_empty());
         match config::load(&global.project_dir, chosen, &environment::var) {
-            Ok(checked) => Ok(Self { checked, opened: Mutex::default(), lane: Lane::Live }),
+            Ok(checked) => Ok(Self {
+                checked,
+                opened: Mutex::default(),
+                lane: Lane::Live,
+                ledger: Mutex::default(),
+            }),
             Err(report) => Err(shown(context, &report)),
         }
     }
@@ -181,7 +188,10 @@ impl Project {
         if let Some(server) = &self.checked.state.server {
             // Rows that wait are kept here also where the state is elsewhere; nobody else may read them.
             state::prepare_dir(&dir)?;
-            return Ok(Arc::new(Postgres::open(&server.options(), &name).await?));
+            let opened = Arc::new(Postgres::open(&server.options(), &name).await?);
+            let ledger: Arc<dyn QuotaStore> = Arc::clone(&opened) as _;
+            *self.ledger.lock().unwrap_or_else(PoisonError::into_inner) = Some(ledger);
+            return Ok(opened);
         }
         let opening = tokio::task::spawn_blocking(move || Sqlite::open(&dir, &name));
         match opening.await {
@@ -266,12 +276,19 @@ impl Project {
             .map(|destination| {
                 context.opened.push(&destination);
                 if let Some(keeper) = destination.keeps_quota() {
-                    keeper.share(Arc::new(QuotaFile::new(self.state_dir(), clock)), self.lane);
+                    keeper.share(self.quota_ledger(clock), self.lane);
                 }
                 Opened::Destination(destination)
             }),
         }
         .map_err(|error| shown(context, &connection.problem(&error).into()))
+    }
+
+    /// Where what is left of the accounts' limits is kept: with the state; beside it on this machine, where a command does
+    /// not open the state.
+    fn quota_ledger(&self, clock: Arc<dyn Clock>) -> Arc<dyn QuotaStore> {
+        let shared = self.ledger.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        shared.unwrap_or_else(|| Arc::new(QuotaFile::new(self.state_dir(), clock)))
     }
 
     /// Everything a run of the sync needs from outside.

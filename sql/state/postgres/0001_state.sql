@@ -222,3 +222,10 @@ CREATE TABLE payloads (
   sum    bigint NOT NULL,
   PRIMARY KEY (sync, key)
 );
+
+-- What all processes on this state know of an account's limits: who holds how many requests of each window, when used ones are
+-- free again, pauses the destination asked for, its daily quota. Moments in microseconds of the server's clock.
+CREATE TABLE quotas (
+  account text PRIMARY KEY,  -- destination, host, and a short hash of whose it is
+  page    text NOT NULL      -- JSON
+);

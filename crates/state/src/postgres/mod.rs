@@ -11,6 +11,7 @@ mod operator;
 mod payloads;
 mod pool;
 mod progress;
+mod quota;
 mod rejects;
 mod runs;
 mod session;

@@ -12,6 +12,7 @@ mod gone;
 mod lease;
 mod opening;
 mod operator;
+mod quota;
 mod rejects;
 mod server;
 mod speed;
