@@ -63,7 +63,7 @@ async fn a_used_up_day_parks_the_sync_and_the_next_run_makes_no_call() {
     assert!(delivered > 0 && parked > 0, "{summary:#}");
     // The account's day ends at midnight UTC.
     let wake_at = sync["wake_at"].as_str().expect("a moment");
-    assert!(wake_at.ends_with("T00:00:00Z"), "{wake_at}");
+    assert!(wake_at.ends_with("T00:00:00.000000Z"), "{wake_at}");
     let calls = project.stats().await;
     assert_eq!(calls["by_status"]["429"].as_u64().unwrap_or(0), 0, "{calls:#}");
 

@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use flow::{Entry, Error, Key, MatchHash, Result};
+use flow::{Entry, Error, Key, MatchHash, Reject, Result, Stage};
 use transform::RunMeta;
 
 use crate::intake::Mapping;
@@ -12,7 +12,7 @@ use crate::prepare::Prepared;
 use crate::request::{Page, pages_of_keys};
 use crate::retry::repeat;
 use crate::spool::Item;
-use crate::{Ports, Sync};
+use crate::{Ports, Sync, codes};
 
 /// A row of the ledger and the match value it holds there.
 pub(crate) type Held = (Key, MatchHash);
@@ -89,4 +89,17 @@ async fn read(ports: &Ports, page: &Page, mapping: &mut Mapping, seen: &mut Seen
 /// The memory of a row whose record belongs to another row from now on: it is sent anew when it is seen again.
 pub(crate) fn released(entry: Entry) -> Entry {
     Entry { rejected: entry.rejected, gone: entry.gone, ..Entry::default() }
+}
+
+/// The reject of a row whose record another row has.
+pub(crate) fn conflict(key: Key) -> Reject {
+    Reject {
+        key: Some(key),
+        stage: Stage::Validate,
+        code: &codes::R401,
+        field: None,
+        reason: codes::R401.title.to_owned(),
+        // Who holds the value may change without this row changing: it is looked at again whenever it is read.
+        fingerprint: None,
+    }
 }

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use flow::arrow::error::ArrowError;
 use flow::metrics::Busy;
-use flow::{Entry, Error, Fingerprint, Key, MatchHash, Position, Reject, Result, Stage, Watermark};
+use flow::{Entry, Error, Fingerprint, Key, MatchHash, Position, Reject, Result, Watermark};
 use tokio::time::Instant;
 use transform::Mapped;
 
@@ -251,7 +251,7 @@ impl Conductor<'_> {
                 }
                 Verdict::Held => held += 1,
                 Verdict::Left => self.leave_out(),
-                Verdict::Conflict => self.refuse(conflict(key.clone()), Some(prior)),
+                Verdict::Conflict => self.refuse(ownership::conflict(key.clone()), Some(prior)),
                 // Fields alone make no record.
                 Verdict::Send if self.caller.only.is_some() && prior.match_hash.is_none() => {
                     unchanged += 1;
@@ -483,18 +483,6 @@ struct Compared {
     doubts: Doubts,
     /// Columns and rows of the payload that are not written.
     left_alone: Vec<(usize, usize)>,
-}
-
-fn conflict(key: Key) -> Reject {
-    Reject {
-        key: Some(key),
-        stage: Stage::Validate,
-        code: &codes::R401,
-        field: None,
-        reason: codes::R401.title.to_owned(),
-        // Who holds the value may change without this row changing: it is looked at again whenever it is read.
-        fingerprint: None,
-    }
 }
 
 pub(crate) fn payload_lost(error: ArrowError) -> Error {
