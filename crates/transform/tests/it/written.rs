@@ -132,7 +132,7 @@ fn messages_name_the_field_and_the_word_that_was_meant() {
     insta::assert_snapshot!(texts.join("\n"), @r#"
     error: line 1 column 4: `f`: unknown key `form`; did you mean `from`?
     error: line 1 column 4: `f`: unknown key `on_nul`; did you mean `on_null`?
-    error: line 1 column 4: `f`: unknown key `bogus`; use `from`, `const`, `template`, `run`, `lookup`, `values`, `otherwise`, `transform`, `as`, `default`, `on_null`, `only_if_empty`, `only_on_create`
+    error: line 1 column 4: `f`: unknown key `bogus`; use `from`, `const`, `template`, `run`, `lookup`, `values`, `otherwise`, `transform`, `as`, `default`, `on_null`, `on_drift`, `only_if_empty`, `only_on_create`
     error: line 1 column 4: `f`: needs one of `from`, `const`, `template`, `run`, `lookup`
     error: line 1 column 4: `f`: `from`, `const` exclude each other
     error: line 1 column 4: `f`: `otherwise` says nothing without `values`
