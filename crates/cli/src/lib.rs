@@ -7,6 +7,7 @@ mod commands;
 pub mod config;
 mod confirm;
 mod context;
+mod cost;
 pub mod diagnostic;
 mod environment;
 pub mod exit;

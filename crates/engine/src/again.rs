@@ -6,9 +6,9 @@ use transform::codes::{R119_NOT_FOUND, R120_AMBIGUOUS};
 
 use crate::conductor::Conductor;
 use crate::diff::Resend;
-use crate::prepare::schema_name;
 use crate::request::pages_of_keys;
 use crate::run::Rows;
+use crate::target::schema_name;
 use crate::{Watch, codes};
 
 /// Rows that are tried again in one run.

@@ -21,10 +21,6 @@ use crate::{Ports, Ruling, RunFailure, RunOptions, RunReport, Sync, Watch, codes
 /// Rows of a plan looked at in one go.
 const ROWS_AT_ONCE: usize = 10_000;
 
-fn acknowledged(entry: Option<&Entry>, print: Fingerprint) -> bool {
-    entry.is_some_and(|entry| entry.acknowledged == Some(print))
-}
-
 /// Names the configuration of a sync: what is read, what is sent where, and what guards it.
 pub(crate) fn config_name(sync: &Sync) -> String {
     format!("{:032x}", xxh3_128(format!("{sync:?}").as_bytes()))
@@ -120,33 +116,17 @@ impl Approval {
     /// Rows whose record drifted are as they were acknowledged: they are sent once nobody knows that they were. Only if all
     /// of them still are.
     async fn forget_acknowledged(&self, store: &dyn Store, lease: &Lease) -> Result<()> {
-        for forgets in [false, true] {
-            let mut rows = self.plan.rows()?;
-            loop {
-                let mut some = Vec::new();
-                while some.len() < ROWS_AT_ONCE
-                    && let Some(row) = rows.next()?
-                {
-                    some.extend(row.key.zip(row.fingerprint));
-                }
-                if some.is_empty() {
-                    break;
-                }
-                let (keys, prints): (Vec<Key>, Vec<Fingerprint>) = some.into_iter().unzip();
-                if forgets {
-                    store.mark_dirty(lease, &keys).await?;
-                    continue;
-                }
-                let entries = store.lookup(&lease.sync, &keys).await?;
-                let known = entries.iter().zip(prints);
-                if !known.into_iter().all(|(entry, print)| acknowledged(entry.as_ref(), print)) {
-                    let sync = &lease.sync;
-                    let message = format!(
-                        "`{sync}`: rows of the plan have been sent or refused since it was made"
-                    );
-                    return Err(flow::Error::new(&codes::G012, message));
-                }
+        let mut rows = self.plan.rows()?;
+        while let Some((keys, prints)) = some_rows(&mut rows)? {
+            let entries = store.lookup(&lease.sync, &keys).await?;
+            let now = entries.iter().map(|entry| entry.as_ref().and_then(|e| e.acknowledged));
+            if !now.eq(prints.into_iter().map(Some)) {
+                return Err(Moved::State.error(&lease.sync));
             }
+        }
+        let mut rows = self.plan.rows()?;
+        while let Some((keys, _)) = some_rows(&mut rows)? {
+            store.mark_dirty(lease, &keys).await?;
         }
         Ok(())
     }
@@ -197,6 +177,17 @@ impl Approval {
     }
 }
 
+/// The next rows of a plan that have a payload, by key and fingerprint; `None` after the last.
+fn some_rows(rows: &mut PlanRows) -> Result<Option<(Vec<Key>, Vec<Fingerprint>)>> {
+    let mut some = (Vec::new(), Vec::new());
+    while some.0.len() < ROWS_AT_ONCE
+        && let Some(row) = rows.next()?
+    {
+        some.extend(row.key.zip(row.fingerprint));
+    }
+    Ok((!some.0.is_empty()).then_some(some))
+}
+
 /// A place in a plan.
 struct Cursor {
     rows: PlanRows,
@@ -238,6 +229,16 @@ enum Moved {
     State,
 }
 
+impl Moved {
+    fn error(self, sync: &str) -> flow::Error {
+        let (code, what) = match self {
+            Self::Source => (&codes::G010, "rows of the plan have changed in the warehouse"),
+            Self::State => (&codes::G012, "rows of the plan have been sent or refused"),
+        };
+        flow::Error::new(code, format!("`{sync}`: {what} since the plan was made"))
+    }
+}
+
 /// Holds a weighing against the plan.
 pub(crate) struct Verifier {
     plan: Arc<PlanFile>,
@@ -267,12 +268,7 @@ impl Verifier {
                 }
             }
         };
-        let (code, what) = match moved {
-            Moved::Source => (&codes::G010, "rows of the plan have changed in the warehouse"),
-            Moved::State => (&codes::G012, "rows of the plan have been sent or refused"),
-        };
-        let sync = &self.plan.header.sync;
-        Err(flow::Error::new(code, format!("`{sync}`: {what} since the plan was made")))
+        Err(moved.error(&self.plan.header.sync))
     }
 
     fn differs(&mut self, moved: Moved) {

@@ -5,8 +5,9 @@ use std::collections::HashSet;
 
 use flow::arrow::array::{Array, RecordBatch, UInt32Array};
 use flow::arrow::compute::take_record_batch;
+use flow::arrow::datatypes::SchemaRef;
 use flow::arrow::error::ArrowError;
-use flow::{Entry, Error, Payload, ReadBack, Records, Result, text_at};
+use flow::{Entry, Error, Found, Payload, ReadBack, ReadsBack, Records, Result, text_at};
 use transform::{Mapped, Origin};
 
 use crate::diff::Verdict;
@@ -108,16 +109,18 @@ impl<'a> Past<'a> {
         mapped: &Mapped,
         (rows, entries): (Vec<usize>, &[Option<Entry>]),
     ) -> Result<()> {
+        let Some(reads) = self.ports.destination.reads_back() else { return Ok(()) };
+        let fields = || mapped.payload.fields.schema();
         let named = |row: &usize| entries[*row].as_ref()?.remote_id.clone();
         let (by_id, by_value): (Vec<usize>, Vec<usize>) =
             rows.into_iter().partition(|row| named(row).is_some());
         for rows in by_id.chunks(self.rows_max()?) {
             let ids = rows.iter().filter_map(named).collect();
-            self.read(known, mapped, (rows, Records::Ids(ids))).await?;
+            note(known, rows, &self.read(reads, Records::Ids(ids), fields()).await?);
         }
         for rows in by_value.chunks(self.rows_max()?) {
-            let values = self.match_values(&mapped.payload, rows).map_err(lost)?;
-            self.read(known, mapped, (rows, Records::Matching(values))).await?;
+            let values = Records::Matching(self.match_values(&mapped.payload, rows)?);
+            note(known, rows, &self.read(reads, values, fields()).await?);
         }
         Ok(())
     }
@@ -126,28 +129,31 @@ impl<'a> Past<'a> {
         Ok(self.ports.destination.limits(&self.sync.object)?.rows_max.max(1))
     }
 
-    fn match_values(&self, payload: &Payload, rows: &[usize]) -> Result<RecordBatch, ArrowError> {
-        let schema = payload.fields.schema();
-        let columns = self.sync.match_on.iter().map(|(field, _)| schema.index_of(field));
-        let found = payload.fields.project(&columns.collect::<Result<Vec<_>, _>>()?)?;
-        let rows: UInt32Array = rows.iter().map(|row| *row as u32).collect();
-        take_record_batch(&found, &rows)
+    /// What these rows' records are found by.
+    pub(crate) fn match_values(&self, payload: &Payload, rows: &[usize]) -> Result<RecordBatch> {
+        let taken = || {
+            let schema = payload.fields.schema();
+            let columns = self.sync.match_on.iter().map(|(field, _)| schema.index_of(field));
+            let found = payload.fields.project(&columns.collect::<Result<Vec<_>, _>>()?)?;
+            let rows: UInt32Array = rows.iter().map(|row| *row as u32).collect();
+            take_record_batch(&found, &rows)
+        };
+        taken().map_err(|error: ArrowError| {
+            Error::new(&codes::E4007, "rows to be looked up could not be put together")
+                .with_source(error)
+        })
     }
 
-    async fn read(
+    /// Asks the destination about these records.
+    pub(crate) async fn read(
         &self,
-        known: &mut [Option<RowBefore>],
-        mapped: &Mapped,
-        (rows, records): (&[usize], Records),
-    ) -> Result<()> {
-        let Some(reads) = self.ports.destination.reads_back() else { return Ok(()) };
-        let fields = mapped.payload.fields.schema();
+        reads: &dyn ReadsBack,
+        records: Records,
+        fields: SchemaRef,
+    ) -> Result<Found> {
         let question = ReadBack { object: self.sync.object.as_str().into(), records, fields };
         let found = asked(self.ports, || reads.read(&question)).await?;
-        for (at, row) in rows.iter().enumerate() {
-            known[*row] = Some(RowBefore::Live(found.fields.clone(), at));
-        }
-        Ok(())
+        all_answered(found, question.records.count())
     }
 
     /// The row's fields, from what to what; those that are left alone are not listed.
@@ -156,30 +162,21 @@ impl<'a> Past<'a> {
         payload: &Payload,
         (row, before): (usize, Option<&RowBefore>),
     ) -> Vec<Change> {
-        let columns = payload.fields.schema_ref().fields().iter().zip(payload.fields.columns());
-        let present = columns.enumerate().filter(|(column, _)| !payload.is_absent(*column, row));
-        present
-            .map(|(_, (field, column))| {
-                let name = field.name();
-                let after = column.is_valid(row).then(|| text_at(column, row).into_owned());
-                let known = before.and_then(|before| before.field(name));
-                let says = !self.of_the_run.contains(name.as_str());
-                Change {
-                    field: name.clone(),
-                    changed: known
-                        .as_ref()
-                        .filter(|_| says)
-                        .map(|known| self.differs(name, known, after.as_deref())),
-                    filled: known.as_ref().map(Before::is_filled),
-                    before: match known {
-                        Some(Before::Text(text)) => Some(Some(text)),
-                        Some(Before::Empty) => Some(None),
-                        Some(Before::Hash(_)) | None => None,
-                    },
-                    after,
-                }
-            })
-            .collect()
+        let mut changes = written(payload, row);
+        let Some(before) = before else { return changes };
+        for change in &mut changes {
+            let Some(known) = before.field(&change.field) else { continue };
+            let says = !self.of_the_run.contains(change.field.as_str());
+            let after = change.after.as_deref();
+            change.changed = says.then(|| self.differs(&change.field, &known, after));
+            change.filled = Some(known.is_filled());
+            change.before = match known {
+                Before::Text(text) => Some(Some(text)),
+                Before::Empty => Some(None),
+                Before::Hash(_) => None,
+            };
+        }
+        changes
     }
 
     fn differs(&self, name: &str, before: &Before, after: Option<&str>) -> bool {
@@ -198,6 +195,31 @@ fn has_record(entry: &Entry) -> bool {
     entry.match_hash.is_some()
 }
 
-fn lost(error: ArrowError) -> Error {
-    Error::new(&codes::E4007, "rows to be looked up could not be put together").with_source(error)
+/// What is written of a row, of which nobody asks what it had before.
+pub(crate) fn written(payload: &Payload, row: usize) -> Vec<Change> {
+    let columns = payload.fields.schema_ref().fields().iter().zip(payload.fields.columns());
+    let present = columns.enumerate().filter(|(column, _)| !payload.is_absent(*column, row));
+    present
+        .map(|(_, (field, column))| {
+            let after = column.is_valid(row).then(|| text_at(column, row).into_owned());
+            let field = field.name().clone();
+            Change { field, before: None, filled: None, changed: None, after }
+        })
+        .collect()
+}
+
+/// The answer, if it is about every record that was asked for.
+pub(crate) fn all_answered(found: Found, count: usize) -> Result<Found> {
+    let values = found.fields.num_columns() == 0 || found.fields.num_rows() == count;
+    if values && found.record_ids.len() == count {
+        return Ok(found);
+    }
+    let message = "a destination did not answer about every record it was asked for";
+    Err(Error::new(&codes::E4007, message))
+}
+
+fn note(known: &mut [Option<RowBefore>], rows: &[usize], found: &Found) {
+    for (at, row) in rows.iter().enumerate() {
+        known[*row] = Some(RowBefore::Live(found.fields.clone(), at));
+    }
 }

@@ -35,7 +35,7 @@ pub async fn check(sync: &Sync, ports: &Ports) -> Result<(Checked, ObjectSchema)
             return Err(errors.into_iter().flatten().map(Problem::Error).collect());
         }
     };
-    target(sync, ports).await.map_err(|error| vec![Problem::Error(error)])?;
+    target(sync, ports, &object).await.map_err(|error| vec![Problem::Error(error)])?;
     let schema = schema_of(&checked);
     let resend = Resend::Nothing;
     let prepared = Prepared { object, limits, checked, resend, tries_again: false };

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use flow::metrics::Busy;
 use flow::{Error, Finding, Key, Kind, Lease, Mark, Result, RunRecord, Shard, Watermark};
-use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
@@ -20,7 +19,7 @@ use crate::diff::Resend;
 use crate::gone::write_mode;
 use crate::groups::Groups;
 use crate::hold::Hold;
-use crate::intake::{Chunk, Facts, Mapping, Reading, Slot, task_lost};
+use crate::intake::{Chunks, Facts, Mapping, Reading, Slot, task_lost};
 use crate::outcome::Outcome;
 use crate::overlooked::Overlooked;
 use crate::prepare::Prepared;
@@ -40,11 +39,6 @@ const COMMIT_ROWS: usize = 65_536;
 const IN_FLIGHT_BYTES_MAX: u64 = 16 << 20;
 /// A run waits so long at its end for the time after which unconfirmed rows can be confirmed; others wait for the next.
 const CONFIRM_PATIENCE: Duration = Duration::from_secs(5);
-/// Mapped batches that wait for the conductor.
-const CHUNKS_WAITING: usize = 2;
-
-/// Mapped chunks; `None` is a clean end.
-type Chunks = mpsc::Receiver<Result<Option<Chunk>>>;
 
 /// Leads rows from the mapped chunks to the commit.
 pub(crate) struct Conductor<'a> {
@@ -290,17 +284,16 @@ impl<'a> Conductor<'a> {
                 }
                 () = stop.drain.cancelled(), if !self.closing => { self.close(); Ok(()) }
                 Some(done) = self.calls.join_next(), if !self.calls.is_empty() => self.settle(done),
-                chunk = chunks.recv(), if hungry => match chunk {
-                    Some(Ok(Some(chunk))) => {
+                chunk = chunks.next(), if hungry => match chunk {
+                    Ok(Some(chunk)) => {
                         forget_found(asked, &chunk.mapped);
                         match self.take(chunk).await {
                             Ok(()) => self.let_go_when_full().await,
                             failed => failed,
                         }
                     }
-                    Some(Ok(None)) => { ended = true; self.end_of_read().await }
-                    Some(Err(error)) => Err(error),
-                    None => Err(Error::new(&codes::E4007, "the mapping ended without an end")),
+                    Ok(None) => { ended = true; self.end_of_read().await }
+                    Err(error) => Err(error),
                 },
                 () = tokio::time::sleep_until(self.commit_at),
                     if self.settler.has_news() && !self.commit_failed => self.commit().await,
@@ -323,9 +316,8 @@ impl<'a> Conductor<'a> {
     /// Starts the tasks that read and map; they end with the handles.
     async fn start_reading(&mut self, rows: Rows) -> Result<(Chunks, Vec<AbortOnDropHandle<()>>)> {
         let merger = self.merger().await?;
-        let (sender, chunks) = mpsc::channel(CHUNKS_WAITING);
         let sync = Arc::new(self.sync.clone());
-        let mut tasks = Vec::new();
+        let mut reader = None;
         let spool = match rows {
             Rows::Weighed(kept) => kept.spool,
             Rows::Read(pages) => {
@@ -333,7 +325,7 @@ impl<'a> Conductor<'a> {
                 let drain = self.options.stop.drain.clone();
                 let facts = Arc::clone(&self.facts);
                 let reading = Reading::new((Arc::clone(&sync), self.ports), pages, drain, facts);
-                tasks.push(tokio::spawn(reading.fill(Arc::clone(&spool))));
+                reader = Some(reading.start(&spool));
                 spool
             }
         };
@@ -341,9 +333,8 @@ impl<'a> Conductor<'a> {
         let mapping =
             Mapping::new(sync, self.ports, about).merging(merger, Arc::clone(&self.missing));
         let mapping = mapping.only(self.shard);
-        let metrics = Arc::clone(&self.ports.metrics);
-        tasks.push(tokio::spawn(mapping.map_spool(spool, metrics, sender)));
-        Ok((chunks, tasks.into_iter().map(AbortOnDropHandle::new).collect()))
+        let (chunks, mapper) = mapping.start(&spool, &self.ports.metrics);
+        Ok((chunks, reader.into_iter().chain([mapper]).collect()))
     }
 
     /// Starts calls while there is room.

@@ -24,10 +24,7 @@ pub struct Forecast {
 impl Forecast {
     /// What is left of the budget; `requests` is what was weighed.
     pub(crate) async fn of(sync: &Sync, ports: &Ports, requests: Option<u64>) -> Self {
-        let quota = match ports.destination.keeps_quota() {
-            Some(keeper) => keeper.quota().await.unwrap_or_default(),
-            None => Quota::default(),
-        };
+        let quota = quota(ports).await.unwrap_or_default();
         let most = ports.destination.limits(&sync.object).map_or(1, |limits| limits.in_flight_max);
         let asked = sync.delivery.max_concurrency.unwrap_or(most);
         Self { requests, quota, in_flight_max: most.min(asked).max(1) }
@@ -58,10 +55,17 @@ impl Forecast {
     }
 }
 
+/// What is left of the account's limits, as far as they are kept.
+pub(crate) async fn quota(ports: &Ports) -> Result<Quota> {
+    match ports.destination.keeps_quota() {
+        Some(keeper) => keeper.quota().await,
+        None => Ok(Quota::default()),
+    }
+}
+
 /// Refuses a run whose account is parked, before anything is asked of anybody.
 pub(crate) async fn parked(sync: &Sync, ports: &Ports) -> Result<()> {
-    let Some(keeper) = ports.destination.keeps_quota() else { return Ok(()) };
-    let quota = keeper.quota().await?;
+    let quota = quota(ports).await?;
     let now = ports.clock.now_micros();
     let Some(until) = quota.parked_until.filter(|until| *until > now) else { return Ok(()) };
     let why = quota.parked_why.unwrap_or_default();
@@ -93,6 +97,10 @@ mod tests {
             in_flight_max: 20,
         };
         assert_eq!(with(vec![]).per_second(), 50.0);
+        let slow = |calls, windows| Forecast { in_flight_max: calls, ..with(windows) };
+        assert_eq!(slow(2, vec![]).per_second(), 5.0);
+        assert_eq!(with(vec![day.clone(), window("10s", 10, 190)]).per_second(), 19.0);
+        assert_eq!(slow(1, vec![day.clone(), window("10s", 10, 190)]).per_second(), 2.5);
         let forecast = with(vec![window("10s", 10, 100), window("concurrency", 0, 4), day]);
         assert_eq!(forecast.per_second(), 10.0);
         assert_eq!(forecast.time(), Some(Duration::from_secs(10)));

@@ -42,7 +42,11 @@ impl Conductor<'_> {
             self.hold.keys.extend(keys);
             return Ok(());
         }
-        if keys.is_empty() { Ok(()) } else { self.ports.store.mark_dirty(self.lease, &keys).await }
+        self.forget_acknowledged(&keys).await
+    }
+
+    async fn forget_acknowledged(&self, keys: &[Key]) -> Result<()> {
+        if keys.is_empty() { Ok(()) } else { self.ports.store.mark_dirty(self.lease, keys).await }
     }
 
     /// Lets calls go where more of them wait than may.
@@ -57,7 +61,7 @@ impl Conductor<'_> {
             return Ok(());
         }
         let keys = std::mem::take(&mut self.hold.keys);
-        if keys.is_empty() { Ok(()) } else { self.ports.store.mark_dirty(self.lease, &keys).await }
+        self.forget_acknowledged(&keys).await
     }
 
     /// The last rows make calls; who left is counted, and where these are not too many, all calls go.

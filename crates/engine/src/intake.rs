@@ -14,6 +14,7 @@ use flow::{
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use transform::{MapContext, Mapped, Mapper, RunMeta};
 
 use crate::lookups::Lookups;
@@ -26,6 +27,20 @@ use crate::said::leave_out;
 use crate::shard;
 use crate::spool::{Item, Spool};
 use crate::{Ports, RetryPolicy, Sync, codes};
+
+/// Mapped batches that wait to be taken.
+const CHUNKS_WAITING: usize = 2;
+
+/// Mapped batches as they come.
+pub(crate) struct Chunks(mpsc::Receiver<Result<Option<Chunk>>>);
+
+impl Chunks {
+    /// The next of them; `None` after a clean end.
+    pub(crate) async fn next(&mut self) -> Result<Option<Chunk>> {
+        let lost = || Error::new(&codes::E4007, "the mapping ended without an end");
+        self.0.recv().await.unwrap_or_else(|| Err(lost()))
+    }
+}
 
 /// Everything the reading task needs.
 pub(crate) struct Reading {
@@ -89,8 +104,13 @@ impl Reading {
         Self { source, pages, retry: ports.retry, drain, metrics, sync, facts }
     }
 
+    /// Begins to read all pages into `spool`, until the handle is dropped.
+    pub(crate) fn start(self, spool: &Arc<Spool>) -> AbortOnDropHandle<()> {
+        AbortOnDropHandle::new(tokio::spawn(self.fill(Arc::clone(spool))))
+    }
+
     /// Reads all pages into `spool` and closes it with the result.
-    pub(crate) async fn fill(self, spool: Arc<Spool>) {
+    async fn fill(self, spool: Arc<Spool>) {
         let unless_closed = CloseOnDrop(Arc::clone(&spool));
         let result = self.read_pages(&spool).await;
         spool.close(result);
@@ -388,8 +408,19 @@ impl Mapping {
         })
     }
 
-    /// Maps everything in the spool, in order, until it ends (then sends `None`) or nobody listens.
-    pub(crate) async fn map_spool(
+    /// Begins to map everything in the spool, in order, until the handle is dropped.
+    pub(crate) fn start(
+        self,
+        spool: &Arc<Spool>,
+        metrics: &Arc<Metrics>,
+    ) -> (Chunks, AbortOnDropHandle<()>) {
+        let (sender, chunks) = mpsc::channel(CHUNKS_WAITING);
+        let mapping = self.map_spool(Arc::clone(spool), Arc::clone(metrics), sender);
+        (Chunks(chunks), AbortOnDropHandle::new(tokio::spawn(mapping)))
+    }
+
+    /// Maps everything in the spool, until it ends (then sends `None`) or nobody listens.
+    async fn map_spool(
         mut self,
         spool: Arc<Spool>,
         metrics: Arc<Metrics>,

@@ -11,6 +11,7 @@ use flow::arrow::error::ArrowError;
 use flow::{Destination, Error, Found, Key, ReadBack, ReadsBack, Records, Result, Store};
 use transform::{LookedUp, LookupPlace};
 
+use crate::before::all_answered;
 use crate::retry::Attempts;
 use crate::{Ports, RetryPolicy, Sync, codes};
 
@@ -119,11 +120,7 @@ impl Lookups {
                 records: Records::Matching(values),
                 fields: Arc::new(Schema::empty()),
             };
-            let answer = self.answered(reads, &question).await?;
-            if answer.record_ids.len() != part.len() {
-                let message = "a destination did not answer about every record it was asked for";
-                return Err(Error::new(&codes::E4007, message));
-            }
+            let answer = all_answered(self.answered(reads, &question).await?, part.len())?;
             found.extend(answer.record_ids.into_iter().map(|ids| {
                 match <[String; 1]>::try_from(ids) {
                     Ok([id]) => LookedUp::Found(id.into()),

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use flow::arrow::array::Array;
-use flow::{Entry, Error, Finding, Key, Payload, Result, Scope, Watermark, text_at};
+use flow::{Entry, Error, Finding, Key, Result, Scope, Watermark};
 use transform::RunMeta;
 
 use crate::apply::{config_name, planned, planned_removal};
+use crate::before::written;
 use crate::diff::Verdict;
+use crate::forecast::Forecast;
 use crate::guard::Ruling;
 use crate::plan_file::{Change, Header, PlanWriter, PlannedRow};
 use crate::prepare::{Prepared, mapping_error, prepare, setter};
@@ -62,6 +63,8 @@ pub struct Plan {
     pub rejects: Vec<RejectGroup>,
     /// Write calls it would take.
     pub requests: u64,
+    /// What these cost at the present limits.
+    pub forecast: Forecast,
     /// Advice from the check of the model.
     pub findings: Vec<Finding>,
     /// SHA-256 of the plan's file, where one was written.
@@ -134,8 +137,10 @@ pub struct PlanOptions {
 pub async fn plan(sync: &Sync, ports: &Ports, options: &PlanOptions) -> Result<Plan> {
     let remembered = Remembered::of(sync, ports).await?;
     let stored = remembered.watermark.as_ref();
-    let prepared = Arc::new(prepare(sync, ports).await?);
-    let target = target(sync, ports).await?;
+    let mut prepared = prepare(sync, ports).await?;
+    let aim = target(sync, ports, &prepared.object).await?;
+    prepared.resend = aim.resend();
+    let prepared = Arc::new(prepared);
     let scope = scope_of_plan(sync, &remembered, ports.clock.now_micros());
     let counted = model_rows(sync, ports, &scope).await?;
     let meta = run_meta(sync, ports);
@@ -150,6 +155,7 @@ pub async fn plan(sync: &Sync, ports: &Ports, options: &PlanOptions) -> Result<P
     };
     weight.count_model(counted);
     let mut plan = Plan::of(&weight);
+    plan.forecast = Forecast::of(sync, ports, Some(plan.requests)).await;
     plan.rulings = weight.rulings(sync);
     plan.from = stored.map(|stored| stored.watermark);
     plan.findings.clone_from(&prepared.checked.findings);
@@ -162,7 +168,7 @@ pub async fn plan(sync: &Sync, ports: &Ports, options: &PlanOptions) -> Result<P
             origin: options.origin.clone(),
             made_at: meta.started_at,
             config: config_name(sync),
-            target: Header::of_target(&target),
+            target: Header::of_target(&aim.now),
             watermark: Header::watermark_of(&remembered),
             mark: Header::mark_of(&remembered),
             whole,
@@ -178,7 +184,7 @@ pub async fn plan(sync: &Sync, ports: &Ports, options: &PlanOptions) -> Result<P
 /// The fields that are set in the records of rows that left the model.
 fn removal_fields(sync: &Sync, (prepared, meta): (&Prepared, &RunMeta)) -> Result<Vec<Change>> {
     Ok(match setter(sync, prepared).map_err(|errors| mapping_error(&errors))? {
-        Some(setter) => fields(&setter.payload(1, meta)?, 0),
+        Some(setter) => written(&setter.payload(1, meta)?, 0),
         None => Vec::new(),
     })
 }
@@ -280,21 +286,8 @@ impl Beholder for Writing<'_> {
     }
 }
 
-/// What is set in a record, of which nobody asks what it had before.
-fn fields(payload: &Payload, row: usize) -> Vec<Change> {
-    let columns = payload.fields.schema_ref().fields().iter().zip(payload.fields.columns());
-    columns
-        .enumerate()
-        .filter(|(column, _)| !payload.is_absent(*column, row))
-        .map(|(_, (field, column))| {
-            let after = column.is_valid(row).then(|| text_at(column, row).into_owned());
-            let field = field.name().clone();
-            Change { field, before: None, filled: None, changed: None, after }
-        })
-        .collect()
-}
-
-fn most_first(fields: &BTreeMap<String, u64>) -> Vec<(String, u64)> {
+/// The most frequent first, those that are as frequent by name.
+pub(crate) fn most_first(fields: &BTreeMap<String, u64>) -> Vec<(String, u64)> {
     let mut fields: Vec<(String, u64)> =
         fields.iter().map(|(field, rows)| (field.clone(), *rows)).collect();
     fields.sort_by_key(|(_, rows)| std::cmp::Reverse(*rows));

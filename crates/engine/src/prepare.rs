@@ -5,7 +5,6 @@ use std::sync::Arc;
 use flow::arrow::datatypes::{Schema, SchemaRef};
 use flow::{Checked, ColumnInfo, Error, Kind, Limits, Mode, ObjectSchema, Removal, Result, Retry};
 use transform::{Mapper, MapperSpec, MappingError, Setter, SetterSpec};
-use xxhash_rust::xxh3::xxh3_128;
 
 use crate::diff::Resend;
 use crate::gone::write_mode;
@@ -21,7 +20,7 @@ pub(crate) struct Prepared {
     pub(crate) object: ObjectSchema,
     pub(crate) limits: Limits,
     pub(crate) checked: Checked,
-    /// Rows refused before are tried again, as the object's fields are not what they were then.
+    /// Whether rows refused before are tried again, see [`crate::target::Aim::resend`].
     pub(crate) resend: Resend,
     /// Rejects that may land by now are tried again.
     pub(crate) tries_again: bool,
@@ -33,23 +32,12 @@ pub(crate) async fn prepare(sync: &Sync, ports: &Ports) -> Result<Prepared> {
     let checked = ports.source.check(&sync.model).await?;
     refuse_unlogged(sync, &checked)?;
     let object = describe(sync, ports).await?;
-    let known = ports.store.target(&sync.name).await?.and_then(|target| target.schema);
-    let resend = match known.is_some_and(|known| known != schema_name(&object)) {
-        true => Resend::Refused,
-        false => Resend::Nothing,
-    };
+    let resend = Resend::Nothing;
     let prepared = Prepared { object, limits, checked, resend, tries_again: true };
     lookups::check(sync, ports)?;
     compile(sync, &prepared, &schema_of(&prepared.checked))?;
     setter(sync, &prepared).map_err(|errors| mapping_error(&errors))?;
     Ok(prepared)
-}
-
-/// Names the object's fields: what a row that was refused by them may be tried again after.
-pub(crate) fn schema_name(object: &ObjectSchema) -> String {
-    let mut fields: Vec<_> = object.fields.iter().map(|field| format!("{field:?}")).collect();
-    fields.sort_unstable();
-    format!("{:032x}", xxh3_128(format!("{} {fields:?}", object.open).as_bytes()))
 }
 
 /// Hazard 29: after a crash of the warehouse such a table is empty, which looks like a complete read of nothing.

@@ -8,29 +8,25 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use flow::arrow::datatypes::{Schema, SchemaRef};
-use flow::{Entry, Error, GoneHow, Key, ReadBack, ReadsBack, Records, Result, Scope};
-use tokio::sync::mpsc;
-use tokio_util::task::AbortOnDropHandle;
-
 use self::compare::{Compared, compare};
 use self::fix::Fix;
 use crate::absent::{Absent, Seen};
 use crate::before::Past;
 use crate::diff::{self, Resend, Verdict};
 use crate::intake::{Chunk, Facts, Mapping, Reading};
+use crate::plan::most_first;
 use crate::plan_file::Change;
-use crate::prepare::{Prepared, asked, prepare};
+use crate::prepare::{Prepared, prepare};
 use crate::preview::run_meta;
 use crate::request::{Remembered, page};
 use crate::spool::Spool;
 use crate::target::target;
 use crate::{Ports, Stop, Sync, codes};
+use flow::arrow::datatypes::{Schema, SchemaRef};
+use flow::{Entry, Error, GoneHow, Key, ReadsBack, Records, Result, Scope};
 
 /// Rows shown as samples, per kind of drift.
 const SAMPLES: usize = 3;
-/// Mapped batches that wait to be compared.
-const CHUNKS_WAITING: usize = 2;
 
 /// How a record is not what was last acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -141,7 +137,7 @@ pub async fn reconcile(
     };
     let _lease = ports.store.acquire(&sync.name, ports.clock.now_micros()).await?;
     let prepared = Arc::new(prepare(sync, ports).await?);
-    let target = target(sync, ports).await?;
+    let target = target(sync, ports, &prepared.object).await?.now;
     let fix = options.fix.as_deref().map(Fix::new).transpose()?;
     let past = Past::new((sync, ports), &prepared, true);
     let reading = Reconciling {
@@ -163,9 +159,7 @@ pub async fn reconcile(
         let made = (options.origin.as_str(), ports.clock.now_micros());
         done.found.sha256 = Some(fix.finish(about, made, &done.found)?);
     }
-    let mut fields: Vec<_> = done.fields.into_iter().collect();
-    fields.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-    done.found.fields = fields;
+    done.found.fields = most_first(&done.fields);
     Ok(done.found)
 }
 
@@ -196,29 +190,22 @@ impl Reconciling<'_> {
         let (sync, drain) = (Arc::new(self.sync.clone()), options.stop.drain.clone());
         let pages = vec![page(self.sync, Scope::All, None)];
         let reading = Reading::new((Arc::clone(&sync), self.ports), pages, drain.clone(), facts);
-        let _reader = AbortOnDropHandle::new(tokio::spawn(reading.fill(Arc::clone(&spool))));
+        let _reader = reading.start(&spool);
         let meta = run_meta(self.sync, self.ports);
         let mapping = Mapping::new(sync, self.ports, (Arc::clone(prepared), meta));
-        let (sender, mut chunks) = mpsc::channel(CHUNKS_WAITING);
-        let metrics = Arc::clone(&self.ports.metrics);
-        let mapper = mapping.map_spool(spool, metrics, sender);
-        let _mapper = AbortOnDropHandle::new(tokio::spawn(mapper));
+        let (mut chunks, _mapper) = mapping.start(&spool, &self.ports.metrics);
         let interrupted = || Error::new(&codes::E4004, "the reconciliation was interrupted");
         loop {
             let chunk = tokio::select! {
                 biased;
                 () = drain.cancelled() => return Err(interrupted()),
-                chunk = chunks.recv() => chunk,
+                chunk = chunks.next() => chunk?,
             };
             match chunk {
-                Some(Ok(Some(chunk))) => self.see(&chunk).await?,
+                Some(chunk) => self.see(&chunk).await?,
                 // A read that was told to stop looks like a complete one from here (R3).
-                Some(Ok(None)) if drain.is_cancelled() => return Err(interrupted()),
-                Some(Ok(None)) => break,
-                Some(Err(error)) => return Err(error),
-                None => {
-                    return Err(Error::new(&codes::E4007, "the mapping ended without an end"));
-                }
+                None if drain.is_cancelled() => return Err(interrupted()),
+                None => break,
             }
         }
         // A row without a key may be any row of the ledger.
@@ -313,15 +300,6 @@ impl Reconciling<'_> {
 
     async fn ask(&mut self, records: Records, fields: SchemaRef) -> Result<flow::Found> {
         self.found.requests += 1;
-        let count = records.count();
-        let question = ReadBack { object: self.sync.object.as_str().into(), records, fields };
-        let found = asked(self.ports, || self.reads.read(&question)).await?;
-        match found.record_ids.len() == count {
-            true => Ok(found),
-            false => {
-                let message = "a destination did not answer about every record it was asked for";
-                Err(Error::new(&codes::E4007, message))
-            }
-        }
+        self.past.read(self.reads, records, fields).await
     }
 }

@@ -5,18 +5,17 @@ use std::sync::Arc;
 
 use flow::{
     Changes, Error, Finding, Key, Kind, Lease, Result, RunCounts, RunRecord, RunStatus, Scope,
-    Shard, StoredMark, StoredWatermark, Target, Watermark,
+    Shard, StoredMark, StoredWatermark, Watermark,
 };
 use transform::RunMeta;
 
 use crate::apply::Approval;
 use crate::conductor::Conductor;
-use crate::diff::Resend;
 use crate::follow::Cache;
-use crate::forecast::{Forecast, parked};
+use crate::forecast::{Forecast, parked, quota};
 use crate::guard::{Counts, Guard, Ruling, rulings, stopped};
 use crate::outcome::Outcome;
-use crate::prepare::{Prepared, prepare, schema_name};
+use crate::prepare::{Prepared, prepare};
 use crate::request::{Page, Remembered, is_by_key, mapping_name, page, pages_of_run};
 use crate::settle::Advance;
 use crate::target::target;
@@ -235,7 +234,7 @@ async fn ready(
         None => None,
     };
     let asked = said.is_none();
-    let prepared = match said {
+    let mut prepared = match said {
         Some(prepared) => prepared,
         None => prepare(sync, ports).await?,
     };
@@ -243,21 +242,16 @@ async fn ready(
     if !asked {
         return guard(sync, ports, prepared, (run, job, options, known)).await;
     }
-    let target = target(sync, ports).await?;
+    let aim = target(sync, ports, &prepared.object).await?;
+    prepared.resend = aim.resend();
     if let Some(approval) = &job.approval {
-        approval.goes_to(&target)?;
+        approval.goes_to(&aim.now)?;
     }
     let prepared = match job.guarded {
         true => guard(sync, ports, prepared, (run, job, options, known)).await?,
         false => prepared,
     };
-    let known = ports.store.target(&sync.name).await?;
-    let schema = match prepared.resend {
-        Resend::Refused => known.as_ref().and_then(|known| known.schema.clone()),
-        Resend::Nothing | Resend::Everything => Some(schema_name(&prepared.object)),
-    };
-    let target = Target { schema, ..target };
-    if known.as_ref() != Some(&target) {
+    if let Some(target) = aim.news() {
         ports.store.put_target(lease, &target).await?;
     }
     leave_mapping(sync, ports, lease, run).await?;
@@ -358,10 +352,7 @@ pub(crate) fn meta_of(run: &RunRecord) -> RunMeta {
 /// When a parked run can go on: as the quota ledger says, or else the error.
 async fn wake_at(ports: &Ports, error: &Error) -> i64 {
     let now = ports.clock.now_micros();
-    let quota = match ports.destination.keeps_quota() {
-        Some(keeper) => keeper.quota().await.unwrap_or_default(),
-        None => flow::Quota::default(),
-    };
+    let quota = quota(ports).await.unwrap_or_default();
     let wait = error.wait().and_then(|wait| i64::try_from(wait.as_micros()).ok());
     let by_error = now.saturating_add(wait.unwrap_or(WAKE_UNKNOWN));
     quota.parked_until.filter(|until| *until > now).unwrap_or(by_error)

@@ -1,31 +1,71 @@
 //! Holds that what the ledger says was acknowledged was acknowledged by the place the sync goes to now. Otherwise a run
 //! against another account would find everything unchanged, send nothing, and call it a success.
 
-use flow::{Error, Result, Target};
+use flow::{Error, ObjectSchema, Result, Target};
+use xxhash_rust::xxh3::xxh3_128;
 
+use crate::diff::Resend;
 use crate::prepare::asked;
 use crate::{Ports, Sync, codes};
+
+/// Where a sync goes to.
+pub(crate) struct Aim {
+    /// Now, with the object's fields as they are.
+    pub(crate) now: Target,
+    /// As the state remembers it.
+    known: Option<Target>,
+}
+
+impl Aim {
+    /// Rows refused before are tried again where the object's fields are not what they were then.
+    pub(crate) fn resend(&self) -> Resend {
+        let known = self.known.as_ref().and_then(|known| known.schema.as_ref());
+        match known.is_some_and(|known| self.now.schema.as_ref() != Some(known)) {
+            true => Resend::Refused,
+            false => Resend::Nothing,
+        }
+    }
+
+    /// What is to be remembered from now on, where it is news. The fields are remembered as they were until every refused
+    /// row was tried with them as they are.
+    pub(crate) fn news(&self) -> Option<Target> {
+        let mut target = self.now.clone();
+        if self.resend() == Resend::Refused {
+            target.schema = self.known.as_ref().and_then(|known| known.schema.clone());
+        }
+        (self.known.as_ref() != Some(&target)).then_some(target)
+    }
+}
+
+/// Names the object's fields: what a row that was refused by them may be tried again after.
+pub(crate) fn schema_name(object: &ObjectSchema) -> String {
+    let mut fields: Vec<_> = object.fields.iter().map(|field| format!("{field:?}")).collect();
+    fields.sort_unstable();
+    format!("{:032x}", xxh3_128(format!("{} {fields:?}", object.open).as_bytes()))
+}
 
 /// Where the sync goes to, asked from the destination and compared with what its memory is about.
 ///
 /// # Errors
 /// `G001` when they differ.
-pub(crate) async fn target(sync: &Sync, ports: &Ports) -> Result<Target> {
+pub(crate) async fn target(sync: &Sync, ports: &Ports, object: &ObjectSchema) -> Result<Aim> {
     let account = asked(ports, || ports.destination.account()).await?;
-    let now = Target {
+    let known = ports.store.target(&sync.name).await?;
+    let mut now = Target {
         account,
         object: sync.object.clone(),
         primary_key: sync.model.primary_key.clone(),
-        schema: None,
+        schema: Some(schema_name(object)),
     };
-    match ports.store.target(&sync.name).await? {
-        Some(known) => differs(&known, &now).map_or_else(
-            // An account that is not told this time is taken for the one it was.
-            || Ok(Target { account: now.account.clone().or(known.account.clone()), ..now.clone() }),
-            |what| Err(Error::new(&codes::G001, format!("the state of `{}` {what}", sync.name))),
-        ),
-        None => Ok(now),
+    if let Some(known) = &known {
+        if let Some(what) = differs(known, &now) {
+            let message = format!("the state of `{}` {what}", sync.name);
+            return Err(Error::new(&codes::G001, message));
+        }
+        // An account that is not told this time is taken for the one it was.
+        now.account = now.account.or(known.account.clone());
     }
+    Ok(Aim { now, known })
 }
 
 /// What became different, as the end of a sentence.

@@ -4,8 +4,6 @@
 use std::sync::{Arc, Mutex};
 
 use flow::{Entry, Error, Key, Result, Scope, StoredWatermark, Watermark};
-use tokio::sync::mpsc;
-use tokio_util::task::AbortOnDropHandle;
 use transform::{Mapped, RunMeta};
 
 use crate::before::Past;
@@ -29,8 +27,6 @@ use crate::{Ports, Stop, Sync, codes};
 
 /// Remembered payloads looked at in one go.
 const PAGE_ROWS: usize = 10_000;
-/// Mapped batches that wait to be weighed.
-const CHUNKS_WAITING: usize = 2;
 
 /// Whether fields are compared with what the destination has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -194,7 +190,7 @@ impl Scale<'_> {
         let facts = Arc::<Mutex<Facts>>::default();
         let (sync, drain) = (Arc::new(self.sync.clone()), self.stop.drain.clone());
         let reading = Reading::new((sync, self.ports), pages, drain, Arc::clone(&facts));
-        let _reader = AbortOnDropHandle::new(tokio::spawn(reading.fill(Arc::clone(&spool))));
+        let _reader = reading.start(&spool);
         let mut twins = Twins::new(&self.ports.spool_dir);
         let about = (&spool, part);
         let mut noted = Noted::new(self.sync, whole);
@@ -239,10 +235,7 @@ impl Scale<'_> {
         let sync = Arc::new(self.sync.clone());
         let about = (Arc::clone(self.prepared), self.meta.clone());
         let mapping = Mapping::new(sync, self.ports, about);
-        let (sender, mut chunks) = mpsc::channel(CHUNKS_WAITING);
-        let metrics = Arc::clone(&self.ports.metrics);
-        let mapper = mapping.map_spool(Arc::clone(spool), metrics, sender);
-        let _mapper = AbortOnDropHandle::new(tokio::spawn(mapper));
+        let (mut chunks, _mapper) = mapping.start(spool, &self.ports.metrics);
         let mut weight = Weight { diagnosis: Diagnosis::new(self.sync), ..Weight::default() };
         loop {
             let chunk = tokio::select! {
@@ -250,18 +243,12 @@ impl Scale<'_> {
                 () = self.stop.abort.cancelled() => {
                     return Err(Error::new(&codes::E4004, "aborted by a second signal; nothing was sent"));
                 }
-                chunk = chunks.recv() => chunk,
+                chunk = chunks.next() => chunk?,
             };
             match chunk {
-                Some(Ok(Some(chunk))) if chunk.part != part => {}
-                Some(Ok(Some(chunk))) => {
-                    self.add(&mut weight, &chunk, (contest, noted), beholder).await?;
-                }
-                Some(Ok(None)) => return Ok(weight),
-                Some(Err(error)) => return Err(error),
-                None => {
-                    return Err(Error::new(&codes::E4007, "the mapping ended without an end"));
-                }
+                Some(chunk) if chunk.part != part => {}
+                Some(chunk) => self.add(&mut weight, &chunk, (contest, noted), beholder).await?,
+                None => return Ok(weight),
             }
         }
     }

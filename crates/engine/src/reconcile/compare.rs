@@ -1,15 +1,13 @@
 //! One row and its record: where the record is, and which of its fields are not what the row makes of them.
 
-use flow::arrow::array::{RecordBatch, UInt32Array};
-use flow::arrow::compute::take_record_batch;
-use flow::arrow::error::ArrowError;
-use flow::{Entry, Error, Payload, Records, Result};
+use flow::arrow::array::RecordBatch;
+use flow::{Entry, Payload, Records, Result};
 use transform::{Mapped, OnDrift};
 
 use super::{Drift, Reconciling};
+use crate::Sync;
 use crate::before::{Past, RowBefore};
 use crate::plan_file::Change;
-use crate::{Sync, codes};
 
 /// What the destination says about one row.
 pub(super) struct Answer {
@@ -42,10 +40,7 @@ impl Reconciling<'_> {
         (payload, rows): (&Payload, &[usize]),
         known: &[Option<&Entry>],
     ) -> Result<Vec<Answer>> {
-        let values = match_values(self.sync, payload, rows).map_err(|error| {
-            let message = "rows to be looked up could not be put together";
-            Error::new(&codes::E4007, message).with_source(error)
-        })?;
+        let values = self.past.match_values(payload, rows)?;
         let found = self.ask(Records::Matching(values), payload.fields.schema()).await?;
         let mut answers: Vec<Answer> = found
             .record_ids
@@ -78,14 +73,6 @@ impl Reconciling<'_> {
         }
         Ok(answers)
     }
-}
-
-fn match_values(sync: &Sync, payload: &Payload, rows: &[usize]) -> Result<RecordBatch, ArrowError> {
-    let schema = payload.fields.schema();
-    let columns = sync.match_on.iter().map(|(field, _)| schema.index_of(field));
-    let found = payload.fields.project(&columns.collect::<Result<Vec<_>, _>>()?)?;
-    let rows: UInt32Array = rows.iter().map(|row| *row as u32).collect();
-    take_record_batch(&found, &rows)
 }
 
 /// What became of a row's record.

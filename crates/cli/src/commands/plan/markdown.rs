@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use engine::{Plan, PlanOp, PlanRow};
 
 use super::PlanArgs;
-use super::cost::{Destination, cost};
+use super::cost;
 use super::shown::{fields, from_to, left, reasons, source_line};
 use crate::config::CheckedSync;
 use crate::output::clean;
@@ -17,11 +17,7 @@ use crate::text;
 const FIELDS_SHOWN: usize = 8;
 
 /// The whole plan of one sync.
-pub(super) fn page(
-    planned: &CheckedSync,
-    (plan, destination): (&Plan, &Destination),
-    args: &PlanArgs,
-) -> String {
+pub(super) fn page(planned: &CheckedSync, plan: &Plan, args: &PlanArgs) -> String {
     let sync = &planned.sync;
     let mut page = format!("### outflow plan: {}\n\n", escape(&sync.name));
     // Writing to a String cannot fail.
@@ -35,7 +31,7 @@ pub(super) fn page(
         escape(&source_line(planned, plan))
     );
     counts(&mut page, planned, plan);
-    let _ = writeln!(page, "**Cost**: {}", escape(&cost(planned, plan, destination)));
+    let _ = writeln!(page, "**Cost**: {}", escape(&cost(plan)));
     if let Some(why) = reasons(plan) {
         let _ = writeln!(page, "\n**Why**: {}", escape(&why));
     }

@@ -1,6 +1,5 @@
 //! `outflow plan`: what a run would send now, without sending it.
 
-mod cost;
 mod markdown;
 mod shown;
 
@@ -9,8 +8,6 @@ use std::sync::Arc;
 
 use engine::{Change, Plan, PlanOptions, PlanRow};
 use serde_json::{Map, Value, json};
-
-use self::cost::Destination;
 
 use crate::args::Selection;
 use crate::config::CheckedSync;
@@ -74,11 +71,10 @@ pub(crate) async fn run(context: &Context, args: &PlanArgs) -> Result<Outcome> {
         }
         let result = plan_one(context, &project, planned, (&state, &signals, args)).await;
         let summary = match result {
-            Ok((plan, destination)) => {
-                let about = (&plan, &destination);
+            Ok(plan) => {
                 match context.output.is_markdown() {
-                    true => context.output.script(&markdown::page(planned, about, args)),
-                    false => shown::print(&context.output, planned, about, args.no_values),
+                    true => context.output.script(&markdown::page(planned, &plan, args)),
+                    false => shown::print(&context.output, planned, &plan, args.no_values),
                 }
                 saved(&context.output, args, &plan);
                 summary_of(planned, &plan, args)
@@ -107,7 +103,7 @@ async fn plan_one(
     project: &Project,
     planned: &CheckedSync,
     (state, signals, args): (&Arc<dyn state::State>, &Signals, &PlanArgs),
-) -> Result<(Plan, Destination)> {
+) -> Result<Plan> {
     let ports = project.ports(context, planned, state)?;
     project::refuse_denied(context, planned, &ports).await?;
     if args.live && ports.destination.reads_back().is_none() {
@@ -129,9 +125,12 @@ async fn plan_one(
             return Err(Failure::Shown(exit::FAILED, None, "interrupted".to_owned()));
         }
     };
-    let in_flight_max = ports.destination.limits(&planned.sync.object)?.in_flight_max;
-    let quotas = context.metrics.quotas(&planned.sync.destination);
-    Ok((plan, Destination { in_flight_max, quotas }))
+    Ok(plan)
+}
+
+/// What the plan costs at the destination.
+fn cost(plan: &Plan) -> String {
+    crate::cost::cost(&plan.forecast).unwrap_or_else(|| text::counted(plan.requests, "request"))
 }
 
 fn summary_of(planned: &CheckedSync, plan: &Plan, args: &PlanArgs) -> SyncSummary {

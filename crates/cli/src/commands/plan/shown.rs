@@ -3,8 +3,7 @@
 use engine::{Change, Plan, PlanOp, PlanRow, Reason, Removed, RemovedAction, Value};
 use flow::Changes;
 
-use super::cost::{Destination, cost};
-use super::groups;
+use super::{cost, groups};
 use crate::config::CheckedSync;
 use crate::output::{Output, clean};
 use crate::report;
@@ -14,12 +13,7 @@ use crate::text;
 /// Fields shown of a sample; the JSON formats show all.
 const FIELDS_SHOWN: usize = 5;
 
-pub(super) fn print(
-    output: &Output,
-    planned: &CheckedSync,
-    (plan, destination): (&Plan, &Destination),
-    no_values: bool,
-) {
+pub(super) fn print(output: &Output, planned: &CheckedSync, plan: &Plan, no_values: bool) {
     report::heading(output, planned);
     output.line(format_args!("  source      {}", source_line(planned, plan)));
     for (sign, label, rows, note) in [
@@ -48,7 +42,7 @@ pub(super) fn print(
     if let Some(why) = reasons(plan) {
         output.line(format_args!("  because     {why}"));
     }
-    output.line(format_args!("  cost        {}", cost(planned, plan, destination)));
+    output.line(format_args!("  cost        {}", cost(plan)));
     rulings::print(output, &plan.rulings, !no_values);
     for finding in &plan.findings {
         report::print_finding(output, finding);
